@@ -1,0 +1,63 @@
+"""What the hub tells a node to do: targets, data and never code."""
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from wire.observation import Name
+
+Seconds = Annotated[float, msgspec.Meta(ge=0.01, le=86_400)]
+
+
+class Role(StrEnum):
+    """Where a target sits on the way, which decides what its loss can prove (methodology 2.2)."""
+
+    GATEWAY = "gateway"
+    FIRST_HOP = "first_hop"
+    HUB = "hub"
+    ANCHOR = "anchor"
+
+
+class Target(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """What a probe measures. Addresses are literal: names are resolved and recorded apart."""
+
+    name: Name
+    link: Name
+    probe: Name
+    role: Role
+    address: Annotated[str, msgspec.Meta(min_length=2, max_length=64)]
+    """Literal IPv4 or IPv6 address."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+    interval_s: Seconds = 1.0
+    timeout_s: Seconds = 2.0
+    size: Annotated[int, msgspec.Meta(ge=0, le=9000)] = 0
+    """Bytes of padding after the probe's own smallest packet."""
+    dscp: Annotated[int, msgspec.Meta(ge=0, le=63)] = 0
+    ssid: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+    """STAMP session id (RFC 8972 section 3): how the reflector knows the link."""
+    authenticated: bool = False
+    """STAMP authenticated mode (RFC 8762 section 4.4) with the agent's derived key."""
+    interface: Annotated[str, msgspec.Meta(max_length=15)] | None = None
+    """Send through this network interface, for a node with several links."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One node's orders, whole: a new policy replaces the old one."""
+
+    node: Name
+    targets: Annotated[tuple[Target, ...], msgspec.Meta(max_length=4096)]
+
+    def __post_init__(self) -> None:
+        seen: set[tuple[str, str]] = set()
+        for target in self.targets:
+            if (target.link, target.name) in seen:
+                raise ValueError(f"target {target.name} of link {target.link} is there twice")
+            seen.add((target.link, target.name))
+
+    def digest(self) -> str:
+        """SHA-256 over the policy's canonical JSON, in hex."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
