@@ -6,7 +6,7 @@ must not look like health.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ async def for_ever(name: str, run: Callable[[], Awaitable[None]]) -> None:
     raise TaskEnded(f"task {name} ended")
 
 
-async def run_until(stop: asyncio.Event, tasks: dict[str, Callable[[], Awaitable[None]]]) -> None:
+async def run_until(stop: asyncio.Event, tasks: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
     """Run all `tasks` until `stop` is set or one of them ends, then cancel the rest.
 
     Raises the first failure (an ExceptionGroup, as TaskGroup does).

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from wire.codec import MAX_BODY_BYTES, MAX_RAW_BYTES
 from wire.errors import Refusal, WireError
-from wire.instant import ClockClass
+from wire.instant import MAX_NS, ClockClass
 
 MAGIC = b"PTB1"
 VERSION = 1
@@ -148,7 +148,7 @@ def parse_header(data: bytes) -> Header:
     ) = _LAYOUT.unpack_from(data)
     if clock not in _CLOCKS or flags or data[HEADER_BYTES - 35 : HEADER_BYTES - 32] != bytes(3):
         raise WireError(Refusal.MALFORMED, "reserved header bits are set")
-    if seq >= 2**53 or max(first, last, sealed) >= 2**63:
+    if seq >= 2**53 or max(first, last, sealed, abs(wall)) > MAX_NS:
         raise WireError(Refusal.MALFORMED, "a header number is out of range")
     return Header(
         agent_id,

@@ -23,6 +23,9 @@ _LEVEL = 9
 
 Record = Train | Start | Heartbeat | Stop | ClockStep | Settings | Gap
 
+_EMPTY_BLOCK = b"\x01\x00\x00"
+"""Last block, raw, of no bytes (RFC 8878 section 3.1.1.2)."""
+
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
@@ -57,10 +60,15 @@ def decompress(body: bytes, raw_len: int) -> bytes:
         raise WireError(Refusal.TOO_LARGE, f"body of {len(body)} bytes holding {raw_len}")
     try:
         frame = zstandard.get_frame_parameters(body)
-        if frame.content_size != raw_len or frame.dict_id:
+        if frame.content_size != raw_len or frame.dict_id or frame.window_size > MAX_RAW_BYTES:
             raise WireError(
-                Refusal.BAD_BODY, f"zstd frame declares {frame.content_size}, header {raw_len}"
+                Refusal.BAD_BODY,
+                f"zstd frame declares {frame.content_size}, header {raw_len},"
+                f" window {frame.window_size}, dictionary {frame.dict_id}",
             )
+        # The library takes any frame that declares nothing for empty, whatever it goes on to hold.
+        if not raw_len and body[zstandard.frame_header_size(body) :] != _EMPTY_BLOCK:
+            raise WireError(Refusal.BAD_BODY, "zstd frame declares nothing and holds something")
         raw = zstandard.ZstdDecompressor(max_window_size=MAX_RAW_BYTES).decompress(
             body, max_output_size=raw_len, allow_extra_data=False
         )

@@ -36,9 +36,13 @@ class Refusal(StrEnum):
     """Too much at once; the same bytes are welcome later."""
 
 
+MAX_DETAIL = 300
+"""Longest text of a WireError: it may quote the other side, and goes to logs and replies."""
+
+
 class WireError(ValueError):
-    """Bytes that cannot be taken, with the `Refusal` that says why."""
+    """Bytes that cannot be taken, with the `Refusal` that says why, as one short printable line."""
 
     def __init__(self, refusal: Refusal, message: str) -> None:
-        super().__init__(message)
+        super().__init__("".join(c if c.isprintable() else "?" for c in message[:MAX_DETAIL]))
         self.refusal = refusal

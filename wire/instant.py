@@ -9,9 +9,11 @@ from typing import Annotated
 
 import msgspec
 
-BootNs = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+MAX_NS = 2**62 - 1
+"""146 years. Sums and differences of two such numbers fit into 64 bits, as databases need."""
+BootNs = Annotated[int, msgspec.Meta(ge=0, le=MAX_NS)]
 """Nanoseconds of CLOCK_BOOTTIME: since this boot, suspend included."""
-WallNs = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+WallNs = Annotated[int, msgspec.Meta(ge=-MAX_NS, le=MAX_NS)]
 """Nanoseconds since 1970-01-01T00:00:00Z by the machine's own claim."""
 
 

@@ -11,12 +11,13 @@ from typing import Annotated, TypeVar
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from wire.errors import Refusal, WireError
 from wire.instant import BootNs, ClockClass, WallNs
 from wire.journal import Text
 from wire.observation import Name, Seq
-from wire.policy import Policy
+from wire.policy import MAX_TARGETS, Policy
 
 MAGIC = b"PTM1"
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -55,6 +56,15 @@ class Enrol(Message, frozen=True, kw_only=True):
     nonce: Hex16
     agent_version: Text
     machine: Text = ""
+
+    def __post_init__(self) -> None:
+        # A point of low order would make every later derivation of this agent's STAMP key fail
+        # (RFC 7748 section 6.1), at the hub, long after the enrolment.
+        try:
+            exchange = X25519PublicKey.from_public_bytes(bytes.fromhex(self.exchange_key))
+            X25519PrivateKey.generate().exchange(exchange)
+        except ValueError as error:
+            raise ValueError("exchange_key is not an X25519 public key") from error
 
 
 class Enrolled(Message, frozen=True, kw_only=True):
@@ -106,7 +116,7 @@ class Status(Message, frozen=True, kw_only=True):
     agent_version: Text
     policy_digest: Hex32
     window_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)]
-    targets: Annotated[tuple[TargetStatus, ...], msgspec.Meta(max_length=64)]
+    targets: Annotated[tuple[TargetStatus, ...], msgspec.Meta(max_length=MAX_TARGETS)]
     spool: SpoolStatus
     last_acked: tuple[Hex16, Seq] | None = None
     """Newest (epoch, seq) whose receipt is held: lets a restored collector see what it lost."""
@@ -139,9 +149,11 @@ def _context(kind: Kind, body: bytes) -> bytes:
 
 
 def sign(message: Enrol | Enrolled | Status | StatusReply, key: Ed25519PrivateKey) -> bytes:
-    """The message's bytes, signed with `key`."""
+    """The message's bytes, signed with `key`. Raises ValueError where nobody would take them."""
     kind = _KINDS[type(message)]
     body = msgspec.json.encode(message)
+    if _PREFIX + len(body) > MAX_MESSAGE_BYTES:
+        raise ValueError(f"{kind.name} of {len(body)} bytes, at most {MAX_MESSAGE_BYTES}")
     return MAGIC + bytes([kind]) + key.sign(_context(kind, body)) + body
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from wire.instant import BootNs
+from wire.instant import MAX_NS, BootNs
 
 MAX_OBSERVATIONS = 4096
 """Observations in one train; longer ones are refused before they cost anything."""
@@ -138,6 +138,8 @@ class Train(
                 raise ValueError(f"{name} has {len(column)} rows where send_us has {rows}")
         if any(b < a for a, b in zip(self.send_us, self.send_us[1:], strict=False)):
             raise ValueError("send_us goes backwards")
+        if rows and self.end_boot_ns > MAX_NS:
+            raise ValueError("send_us runs past the end of the boot clock")
         for outcome, rtt in zip(self.outcome, self.rtt_ns, strict=True):
             if (rtt is not None) != (outcome in _ROUND_TRIP):
                 raise ValueError(f"outcome {outcome.name} with rtt_ns {rtt}")

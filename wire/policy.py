@@ -8,6 +8,8 @@ import msgspec
 
 from wire.observation import Name
 
+MAX_TARGETS = 64
+"""Targets of one node: what a status, a signed policy and a batch's summary are sized for."""
 Seconds = Annotated[float, msgspec.Meta(ge=0.01, le=86_400)]
 
 
@@ -33,7 +35,8 @@ class Target(
     """Literal IPv4 or IPv6 address."""
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
     interval_s: Seconds = 1.0
-    timeout_s: Seconds = 2.0
+    timeout_s: Annotated[float, msgspec.Meta(ge=0.01, le=600)] = 2.0
+    """Seconds; a Train cannot tell of more."""
     size: Annotated[int, msgspec.Meta(ge=0, le=9000)] = 0
     """Bytes of padding after the probe's own smallest packet."""
     dscp: Annotated[int, msgspec.Meta(ge=0, le=63)] = 0
@@ -49,7 +52,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One node's orders, whole: a new policy replaces the old one."""
 
     node: Name
-    targets: Annotated[tuple[Target, ...], msgspec.Meta(max_length=4096)]
+    targets: Annotated[tuple[Target, ...], msgspec.Meta(max_length=MAX_TARGETS)]
 
     def __post_init__(self) -> None:
         seen: set[tuple[str, str]] = set()

@@ -178,10 +178,12 @@ static struct limiter limiters[MAX_LIMITERS];
 static struct packet **heap;
 static size_t heap_count, heap_room;
 static uint64_t next_order, seed;
-static int64_t origin, spin_ns, spin_budget, spin_filled;
+static int64_t stamp_real, stamp_boot; /* of the last line of the truth log, or reply */
+static int64_t origin, spin_ns, spin_budget, spin_filled, oversleep, last_sent;
 static int epoll_fd, control_fd;
 static FILE *truth_file, *packets_file;
 static bool packets_on;
+static struct port warm = {.fd = -1};
 static volatile sig_atomic_t stopping;
 
 static void die(const char *what)
@@ -384,10 +386,17 @@ static void log_packet(const struct direction *d, const struct packet *p, const 
             p && p->held_back ? "true" : "false");
 }
 
+static void take_stamp(void)
+{
+    stamp_real = read_clock(CLOCK_REALTIME);
+    stamp_boot = read_clock(CLOCK_BOOTTIME);
+}
+
 static void log_stamp(const char *kind)
 {
+    take_stamp();
     fprintf(truth_file, "{\"kind\":\"%s\",\"real_ns\":%" PRId64 ",\"boot_ns\":%" PRId64, kind,
-            read_clock(CLOCK_REALTIME), read_clock(CLOCK_BOOTTIME));
+            stamp_real, stamp_boot);
 }
 
 static bool is_number(const char *s)
@@ -693,6 +702,7 @@ static void let_go(struct packet *p)
     if (send(d->to->fd, p->frame, p->length, MSG_DONTWAIT) < 0) {
         count_drop(d, p, &p->facts, p->real_in, DEVICE);
     } else {
+        last_sent = p->due;
         d->total.out_packets++;
         d->total.out_bytes += (uint64_t)p->facts.length;
         d->total.late_sum_ns += (uint64_t)(late > 0 ? late : 0);
@@ -714,27 +724,791 @@ static void release(void)
 /* A cut link loses what it holds: nothing leaves between the log's "down" and its "up". */
 static void flush_direction(struct direction *d, enum reason reason)
 {
-    size_t kept = 0;
-    struct packet *doomed = NULL;
-    bool own = false, shared[MAX_LIMITERS] = {false};
-    for (size_t i = 0; i < heap_count; i++)
-        if (heap[i]->direction == d) {
-            heap[i]->doomed = true;
-            if (heap[i]->limiter == &d->own)
-                own = true;
-            else if (heap[i]->limiter)
-                shared[heap[i]->limiter - limiters] = true;
-        }
+    size_t kept = 0, gone_count = 0;
+    struct packet **gone = malloc((heap_count + 1) * sizeof *gone);
+    bool queued[MAX_LIMITERS] = {false};
+    double now = (double)now_ns();
+    if (!gone)
+        die("malloc");
     for (size_t i = 0; i < heap_count; i++) {
-        if (!heap[i]->doomed) {
-            heap[kept++] = heap[i];
+        struct packet *p = heap[i];
+        if (p->direction != d) {
+            heap[kept++] = p;
+            continue;
+        }
+        p->doomed = true;
+        gone[gone_count++] = p;
+        if (p->limiter && p->limiter != &d->own)
+            queued[p->limiter - limiters] = true;
+    }
+    heap_count = kept;
+    limiter_retime(&d->own, now);
+    for (int i = 0; i < MAX_LIMITERS; i++)
+        if (queued[i])
+            limiter_retime(&limiters[i], now);
+    heap_restore();
+    d->last_due = 0;
+    d->held -= (int64_t)gone_count;
+    for (size_t i = 0; i < gone_count; i++) {
+        count_drop(d, gone[i], &gone[i]->facts, gone[i]->real_in, reason);
+        free(gone[i]);
+    }
+    free(gone);
+}
+
+/* ---------------------------------------------------------------- ports */
+
+static void offload_off(int fd, const char *device, uint32_t command)
+{
+    struct ethtool_value value = {.cmd = command, .data = 0};
+    struct ifreq request;
+    memset(&request, 0, sizeof request);
+    memcpy(request.ifr_name, device, strlen(device));
+    request.ifr_data = (void *)&value;
+    /* A device that has no such offload is as good as one that turned it off. */
+    if (ioctl(fd, SIOCETHTOOL, &request) < 0 && errno != EOPNOTSUPP)
+        die(device);
+}
+
+/* Frames must leave the sender's veth as they would appear on a wire: with their checksums, and
+ * no longer than the MTU. */
+static bool plain_frames(const char *device)
+{
+    static const uint32_t commands[] = {ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO, ETHTOOL_STXCSUM};
+    if (strlen(device) >= IF_NAMESIZE || !if_nametoindex(device))
+        return false;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        die("socket");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        offload_off(fd, device, commands[i]);
+    close(fd);
+    return true;
+}
+
+static void set_option(int fd, int level, int option, int value)
+{
+    if (setsockopt(fd, level, option, &value, sizeof value) < 0)
+        die("setsockopt");
+}
+
+static bool port_open(struct port *port, const char *device)
+{
+    struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
+    if (!plain_frames(device))
+        return false;
+    memcpy(port->device, device, strlen(device) + 1);
+    port->ifindex = address.sll_ifindex = (int)if_nametoindex(device);
+    /* Protocol 0 until bound: else frames of all other devices would be queued first. */
+    port->fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (port->fd < 0)
+        die("packet socket");
+    set_option(port->fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+    set_option(port->fd, SOL_SOCKET, SO_RCVBUFFORCE, 32 << 20);
+    set_option(port->fd, SOL_SOCKET, SO_SNDBUFFORCE, 32 << 20);
+    set_option(port->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+    set_option(port->fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
+    if (bind(port->fd, (struct sockaddr *)&address, sizeof address) < 0)
+        die("bind");
+    return true;
+}
+
+static int64_t stamp_of(struct msghdr *message)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
+            struct timespec t;
+            memcpy(&t, CMSG_DATA(c), sizeof t);
+            return t.tv_sec * SECOND + t.tv_nsec;
+        }
+    return 0;
+}
+
+static void admit_stamped(struct direction *d, struct msghdr *message, unsigned length)
+{
+    int64_t now = now_ns(), real = read_clock(CLOCK_REALTIME), stamp = stamp_of(message);
+    int64_t age = real - stamp;
+    if (length < ETH_HLEN)
+        return;
+    /* A step of the wall clock between stamp and reading would move the packet in time. */
+    if (age < 0 || age > SECOND)
+        age = 0;
+    admit(d, message->msg_iov->iov_base, length, now - age, real - age);
+}
+
+static int receive_batch(struct direction *d)
+{
+    static unsigned char frames[BATCH][FRAME_SIZE], control[BATCH][128];
+    struct mmsghdr messages[BATCH];
+    struct iovec vectors[BATCH];
+    memset(messages, 0, sizeof messages);
+    for (int i = 0; i < BATCH; i++) {
+        vectors[i] = (struct iovec){.iov_base = frames[i], .iov_len = FRAME_SIZE};
+        messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i], .msg_iovlen = 1,
+                                              .msg_control = control[i],
+                                              .msg_controllen = sizeof control[i]};
+    }
+    /* ENETDOWN (the device was set down) heals by itself when the device comes back. */
+    int count = recvmmsg(d->from->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+    for (int i = 0; i < count; i++)
+        admit_stamped(d, &messages[i].msg_hdr, messages[i].msg_len);
+    return count;
+}
+
+static void drain(struct direction *d)
+{
+    while (receive_batch(d) == BATCH)
+        ;
+}
+
+static void count_overruns(struct direction *d)
+{
+    struct tpacket_stats stats;
+    socklen_t size = sizeof stats;
+    if (getsockopt(d->from->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size) == 0) {
+        d->total.in_packets += stats.tp_drops;
+        d->total.dropped[OVERRUN] += stats.tp_drops;
+    }
+}
+
+/* ---------------------------------------------------------------- requests */
+
+struct reply {
+    char text[REPLY_SIZE];
+    size_t length;
+};
+
+static bool refuse(struct reply *reply, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vsnprintf(reply->text, sizeof reply->text, format, arguments);
+    va_end(arguments);
+    reply->length = (size_t)n < sizeof reply->text ? (size_t)n : sizeof reply->text - 1;
+    return false;
+}
+
+static bool good_name(const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+    return n && n < NAME_SIZE && !name[n];
+}
+
+static bool parse_rule(struct rule *rule, char *text)
+{
+    static const struct {
+        const char *name;
+        int protocol;
+    } known[] = {{"icmp", IPPROTO_ICMP}, {"icmp6", 58}, {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}};
+    char *argument = strchr(text, ':');
+    int value = -1;
+    *rule = (struct rule){-1, -1, -1};
+    if (argument) {
+        *argument++ = 0;
+        value = atoi(argument);
+        if (!is_number(argument) || value < 0 || value > 65535)
+            return false;
+    }
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(text, known[i].name)) {
+            rule->protocol = known[i].protocol;
+            rule->port = value;
+            return true;
+        }
+    if (!strcmp(text, "any"))
+        return value < 0;
+    if (!strcmp(text, "proto"))
+        return (rule->protocol = value) >= 0;
+    return !strcmp(text, "dscp") && (rule->dscp = value) >= 0;
+}
+
+static bool parse_rules(struct rules *rules, const char *text)
+{
+    char copy[REQUEST_SIZE], *place = NULL;
+    rules->count = 0;
+    if (!strcmp(text, "-"))
+        return true;
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *p = strtok_r(copy, ",", &place); p; p = strtok_r(NULL, ",", &place))
+        if (rules->count == MAX_RULES || !parse_rule(&rules->rule[rules->count++], p))
+            return false;
+    return rules->count > 0;
+}
+
+static int find_limiter(const char *name)
+{
+    for (int i = 0; i < MAX_LIMITERS; i++)
+        if (limiters[i].used && !strcmp(limiters[i].name, name))
+            return i;
+    return -1;
+}
+
+static bool parse_pattern(struct knobs *k, const char *text)
+{
+    size_t n = strlen(text);
+    k->pattern_length = 0;
+    if (!strcmp(text, "-"))
+        return true;
+    if (!n || n > MAX_PATTERN || strspn(text, "x.") != n)
+        return false;
+    k->pattern_length = (int)n;
+    memcpy(k->pattern, text, n);
+    return true;
+}
+
+static bool word_of(const char *value, const char *no, const char *yes, bool *out)
+{
+    *out = !strcmp(value, yes);
+    return *out || !strcmp(value, no);
+}
+
+/* Knobs that are words; -1: not one of them, 0: bad value, 1: taken. */
+static int set_word(struct knobs *k, const char *key, const char *value)
+{
+    if (!strcmp(key, "state"))
+        return word_of(value, "down", "up", &k->up);
+    if (!strcmp(key, "power"))
+        return word_of(value, "off", "on", &k->powered);
+    if (!strcmp(key, "jitter_model"))
+        return word_of(value, "uniform", "normal", &k->normal);
+    if (!strcmp(key, "order"))
+        return word_of(value, "free", "fifo", &k->fifo);
+    if (!strcmp(key, "mtu_df_only"))
+        return word_of(value, "0", "1", &k->mtu_df_only);
+    if (!strcmp(key, "drop"))
+        return parse_rules(&k->filter, value);
+    if (!strcmp(key, "only"))
+        return parse_rules(&k->only, value);
+    if (!strcmp(key, "drop_pattern"))
+        return parse_pattern(k, value);
+    if (!strcmp(key, "bottleneck")) {
+        k->shared = strcmp(value, "-") ? find_limiter(value) : -1;
+        return k->shared >= 0 || !strcmp(value, "-");
+    }
+    return -1;
+}
+
+static int set_shape(struct shape *s, const char *key, double v)
+{
+    if (v < 0 && (strcmp(key, "queue_bytes") || v != -1))
+        return 0;
+    if (!strcmp(key, "rate_bps"))
+        s->rate = v;
+    else if (!strcmp(key, "peak_bps"))
+        s->peak = v;
+    else if (!strcmp(key, "burst_bytes"))
+        s->burst = v * 8;
+    else if (!strcmp(key, "queue_bytes"))
+        s->queue_bytes = (int64_t)v;
+    else if (!strcmp(key, "queue_packets"))
+        s->queue_packets = (int64_t)v;
+    else if (!strcmp(key, "overhead_bytes"))
+        s->overhead = (int)v;
+    else
+        return -1;
+    return 1;
+}
+
+static int set_count(struct knobs *k, const char *key, double v)
+{
+    const struct {
+        const char *key;
+        int64_t *to;
+    } counts[] = {{"delay_ns", &k->delay},     {"jitter_ns", &k->jitter},
+                  {"drop_every", &k->drop_every}, {"drop_next", &k->drop_next},
+                  {"reorder_delay_ns", &k->reorder_delay}, {"mtu", &k->mtu}};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (!strcmp(key, counts[i].key)) {
+            *counts[i].to = (int64_t)v;
+            return v >= 0 && v < 9e18;
+        }
+    return -1;
+}
+
+static int set_probability(struct knobs *k, const char *key, double v)
+{
+    const struct {
+        const char *key;
+        double *to;
+    } odds[] = {{"loss", &k->loss},         {"burst_start", &k->ge_p}, {"burst_end", &k->ge_r},
+                {"loss_in_good", &k->ge_good}, {"loss_in_bad", &k->ge_bad},
+                {"duplicate", &k->duplicate}, {"reorder", &k->reorder}};
+    for (size_t i = 0; i < sizeof odds / sizeof *odds; i++)
+        if (!strcmp(key, odds[i].key)) {
+            *odds[i].to = v;
+            return v >= 0 && v <= 1;
+        }
+    return -1;
+}
+
+static int set_knob(struct knobs *k, const char *key, const char *value)
+{
+    int taken = set_word(k, key, value);
+    if (taken >= 0)
+        return taken;
+    if (!is_number(value))
+        return 0;
+    double v = strtod(value, NULL);
+    if ((taken = set_shape(&k->shape, key, v)) < 0 && (taken = set_count(k, key, v)) < 0)
+        taken = set_probability(k, key, v);
+    return taken;
+}
+
+static bool same_shape(const struct shape *a, const struct shape *b)
+{
+    return a->rate == b->rate && a->peak == b->peak && a->burst == b->burst &&
+           a->queue_bytes == b->queue_bytes && a->queue_packets == b->queue_packets &&
+           a->overhead == b->overhead;
+}
+
+static void limiter_reshape(struct limiter *l, const struct shape *shape)
+{
+    double now = (double)now_ns();
+    if (same_shape(&l->shape, shape))
+        return;
+    limiter_advance(l, now);
+    bool refill = shape->burst != l->shape.burst;
+    l->shape = *shape;
+    if (refill) { /* a new bucket starts full */
+        l->state.tokens = shape->burst;
+        l->state.tokens_at = now;
+        if (l->head)
+            l->head->before = l->state;
+    }
+    limiter_retime(l, now);
+}
+
+static void adopt(struct direction *d, const struct knobs *k)
+{
+    struct knobs *old = &d->knobs;
+    if (k->ge_p != old->ge_p || k->ge_r != old->ge_r)
+        d->bad = false;
+    if (k->drop_every != old->drop_every)
+        d->nth = 0;
+    d->pattern_at = 0;
+    *old = *k;
+    limiter_reshape(&d->own, &k->shape);
+    if (!k->powered)
+        flush_direction(d, POWER);
+    else if (!k->up)
+        flush_direction(d, DOWN);
+}
+
+static struct link *find_link(const char *name)
+{
+    for (int i = 0; i < MAX_LINKS; i++)
+        if (links[i] && !strcmp(links[i]->name, name))
+            return links[i];
+    return NULL;
+}
+
+static void drain_all(void)
+{
+    for (int i = 0; i < MAX_LINKS; i++)
+        if (links[i]) {
+            drain(&links[i]->up);
+            drain(&links[i]->down);
+        }
+}
+
+static bool parse_pairs(struct knobs *k, char **pairs, int count, struct reply *reply)
+{
+    for (int i = 0; i < count; i++) {
+        char key[64], *value = strchr(pairs[i], '=');
+        if (!value || value - pairs[i] >= (long)sizeof key)
+            return refuse(reply, "%s: want knob=value", pairs[i]);
+        snprintf(key, sizeof key, "%.*s", (int)(value - pairs[i]), pairs[i]);
+        int taken = set_knob(k, key, value + 1);
+        if (taken <= 0)
+            return refuse(reply, taken ? "%s: no such knob" : "%s: bad value", pairs[i]);
+    }
+    if (k->shared >= 0 && k->shape.rate > 0)
+        return refuse(reply, "bottleneck and rate_bps exclude each other");
+    return true;
+}
+
+static bool request_set(char **words, int count, struct reply *reply)
+{
+    struct link *l = count > 3 ? find_link(words[1]) : NULL;
+    if (!l)
+        return refuse(reply, "set: want LINK up|down|both KNOB=VALUE..., of a known link");
+    bool up = !strcmp(words[2], "up"), down = !strcmp(words[2], "down");
+    bool both = !strcmp(words[2], "both");
+    struct knobs for_up = l->up.knobs, for_down = l->down.knobs;
+    if (!up && !down && !both)
+        return refuse(reply, "%s: want up, down or both", words[2]);
+    if (((up || both) && !parse_pairs(&for_up, words + 3, count - 3, reply)) ||
+        ((down || both) && !parse_pairs(&for_down, words + 3, count - 3, reply)))
+        return false;
+    /* What was sent before the request arrived belongs to the old settings. */
+    drain_all();
+    release();
+    if (up || both)
+        adopt(&l->up, &for_up);
+    if (down || both)
+        adopt(&l->down, &for_down);
+    log_stamp("change");
+    fprintf(truth_file, ",\"link\":\"%s\",\"dir\":\"%s\"", l->name, words[2]);
+    log_settings(words + 3, count - 3);
+    return true;
+}
+
+static bool request_bottleneck(char **words, int count, struct reply *reply)
+{
+    struct knobs scratch = {.shared = -1};
+    if (count < 3 || !good_name(words[1]))
+        return refuse(reply, "bottleneck: want NAME KNOB=VALUE...");
+    int at = find_limiter(words[1]);
+    if (at < 0)
+        for (at = 0; at < MAX_LIMITERS && limiters[at].used; at++)
+            ;
+    if (at == MAX_LIMITERS)
+        return refuse(reply, "more than %d bottlenecks", MAX_LIMITERS);
+    struct limiter *l = &limiters[at];
+    scratch.shape = l->shape;
+    if (!l->used)
+        scratch.shape.queue_bytes = -1;
+    for (int i = 2; i < count; i++) {
+        char *value = strchr(words[i], '=');
+        if (!value || !is_number(value + 1))
+            return refuse(reply, "%s: bad value", words[i]);
+        *value = 0;
+        int taken = set_shape(&scratch.shape, words[i], strtod(value + 1, NULL));
+        *value = '=';
+        if (taken <= 0)
+            return refuse(reply, "%s: not a knob of a bottleneck, or a bad value", words[i]);
+    }
+    drain_all();
+    release();
+    snprintf(l->name, sizeof l->name, "%s", words[1]);
+    l->used = true;
+    limiter_reshape(l, &scratch.shape);
+    log_stamp("bottleneck");
+    fprintf(truth_file, ",\"name\":\"%s\"", l->name);
+    log_settings(words + 2, count - 2);
+    return true;
+}
+
+static void direction_start(struct direction *d, struct link *l, const char *name)
+{
+    d->link = l;
+    d->name = name;
+    d->knobs = (struct knobs){.up = true, .powered = true, .fifo = true, .ge_bad = 1, .ge_r = 1,
+                              .shared = -1, .shape.queue_bytes = -1};
+    d->own.shape = d->knobs.shape;
+    rng_start(&d->loss_rng, l->name, name, "loss");
+    rng_start(&d->jitter_rng, l->name, name, "jitter");
+    rng_start(&d->duplicate_rng, l->name, name, "duplicate");
+    rng_start(&d->reorder_rng, l->name, name, "reorder");
+}
+
+static void watch(struct direction *d)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = d};
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, d->from->fd, &event) < 0)
+        die("epoll_ctl");
+}
+
+static bool request_link(char **words, int count, struct reply *reply)
+{
+    int at;
+    if (count != 4 || !good_name(words[1]) || find_link(words[1]))
+        return refuse(reply, "link: want a new NAME and two devices");
+    for (at = 0; at < MAX_LINKS && links[at]; at++)
+        ;
+    if (at == MAX_LINKS)
+        return refuse(reply, "more than %d links", MAX_LINKS);
+    struct link *l = calloc(1, sizeof *l);
+    if (!l)
+        die("calloc");
+    snprintf(l->name, sizeof l->name, "%s", words[1]);
+    if (!port_open(&l->a, words[2]) || !port_open(&l->b, words[3]))
+        return refuse(reply, "%s or %s: no such device", words[2], words[3]);
+    direction_start(&l->up, l, "up");
+    direction_start(&l->down, l, "down");
+    l->up.from = l->down.to = &l->a;
+    l->up.to = l->down.from = &l->b;
+    links[at] = l;
+    watch(&l->up);
+    watch(&l->down);
+    log_stamp("link");
+    fprintf(truth_file, ",\"link\":\"%s\"}\n", l->name);
+    fflush(truth_file);
+    return true;
+}
+
+static bool request_plain(char **words, int count, struct reply *reply)
+{
+    if (count != 2 || !plain_frames(words[1]))
+        return refuse(reply, "plain: want one device of this namespace");
+    take_stamp();
+    return true;
+}
+
+static bool request_warm(char **words, int count, struct reply *reply)
+{
+    if (count != 2 || !port_open(&warm, words[1]))
+        return refuse(reply, "warm: want one device of this namespace");
+    take_stamp();
+    return true;
+}
+
+static bool request_count(char **words, int count, struct reply *reply)
+{
+    struct link *l = count == 2 ? find_link(words[1]) : NULL;
+    if (!l)
+        return refuse(reply, "count: want a known link");
+    drain_all();
+    release();
+    count_overruns(&l->up);
+    count_overruns(&l->down);
+    size_t n = (size_t)snprintf(reply->text, sizeof reply->text, "[{");
+    n += print_counters(reply->text + n, sizeof reply->text - n, &l->up, &l->up.total);
+    n += (size_t)snprintf(reply->text + n, sizeof reply->text - n, "},{");
+    n += print_counters(reply->text + n, sizeof reply->text - n, &l->down, &l->down.total);
+    n += (size_t)snprintf(reply->text + n, sizeof reply->text - n, "}]");
+    reply->length = n;
+    take_stamp();
+    return true;
+}
+
+static bool request_packets(char **words, int count, struct reply *reply)
+{
+    bool on;
+    if (count != 2 || !word_of(words[1], "off", "on", &on))
+        return refuse(reply, "packets: want on or off");
+    drain_all();
+    packets_on = on;
+    fflush(packets_file);
+    take_stamp();
+    return true;
+}
+
+static bool request_mark(char **words, int count, struct reply *reply)
+{
+    if (count != 2 || !good_name(words[1]))
+        return refuse(reply, "mark: want one word");
+    log_stamp("mark");
+    fprintf(truth_file, ",\"name\":\"%s\"}\n", words[1]);
+    fflush(truth_file);
+    return true;
+}
+
+static bool request_sync(char **words, int count, struct reply *reply)
+{
+    (void)words;
+    if (count != 1)
+        return refuse(reply, "sync: want no words");
+    fflush(packets_file);
+    fflush(truth_file);
+    take_stamp();
+    return true;
+}
+
+static bool answer(char *text, struct reply *reply)
+{
+    static const struct {
+        const char *name;
+        bool (*serve)(char **words, int count, struct reply *reply);
+    } requests[] = {{"set", request_set},         {"bottleneck", request_bottleneck},
+                    {"link", request_link},       {"plain", request_plain},
+                    {"count", request_count},     {"packets", request_packets},
+                    {"mark", request_mark},       {"sync", request_sync},
+                    {"warm", request_warm}};
+    char *words[64], *place = NULL;
+    int count = 0;
+    for (char *p = strtok_r(text, " ", &place); p; p = strtok_r(NULL, " ", &place)) {
+        if (count == 64)
+            return refuse(reply, "more than 64 words");
+        words[count++] = p;
+    }
+    for (size_t i = 0; count && i < sizeof requests / sizeof *requests; i++)
+        if (!strcmp(words[0], requests[i].name))
+            return requests[i].serve(words, count, reply);
+    return refuse(reply, "no such request");
+}
+
+static void serve_control(void)
+{
+    char text[REQUEST_SIZE];
+    char full[REPLY_SIZE + 64];
+    struct reply reply = {.text = "", .length = 0};
+    ssize_t n = recv(control_fd, text, sizeof text - 1, MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        stopping = 1;
+        return;
+    }
+    if (n < 0)
+        return;
+    text[n] = 0;
+    for (ssize_t i = 0; i < n; i++) /* nothing a caller sends may break the log's lines */
+        if (text[i] == '"' || text[i] == '\\' || (text[i] < ' ' && text[i] >= 0))
+            text[i] = '?';
+    bool good = answer(text, &reply);
+    /* The stamp of a change is the one in the truth log. */
+    int length = good ? snprintf(full, sizeof full, "ok %" PRId64 " %" PRId64 " %s", stamp_real,
+                                 stamp_boot, reply.text)
+                      : snprintf(full, sizeof full, "error %s", reply.text);
+    if (send(control_fd, full, (size_t)length, MSG_NOSIGNAL) < 0)
+        stopping = 1;
+}
+
+/* ---------------------------------------------------------------- the loop */
+
+static void each_second(void)
+{
+    for (int i = 0; i < MAX_LINKS; i++)
+        if (links[i]) {
+            count_overruns(&links[i]->up);
+            count_overruns(&links[i]->down);
+            log_second(&links[i]->up);
+            log_second(&links[i]->down);
+        }
+    fflush(truth_file);
+    fflush(packets_file);
+}
+
+/* Spinning buys precision with CPU; the budget keeps it below a fifth of one core. */
+static bool may_spin(int64_t wait, int64_t now)
+{
+    spin_budget += (now - spin_filled) / 5;
+    spin_filled = now;
+    if (spin_budget > SECOND / 50)
+        spin_budget = SECOND / 50;
+    if (wait > spin_ns || spin_budget < wait)
+        return false;
+    spin_budget -= wait;
+    return true;
+}
+
+/* After a pause the kernel's sending code has left the caches and the first frame would be some
+ * 15 us late; a frame on a spare device brings it back while there is time to spend anyway. */
+static bool paused(int64_t target)
+{
+    return warm.fd >= 0 && target - last_sent > 3000000;
+}
+
+static void warm_up(int64_t target)
+{
+    static const unsigned char frame[64] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5};
+    if (paused(target) && target - now_ns() > 40000)
+        (void)!send(warm.fd, frame, sizeof frame, MSG_DONTWAIT);
+}
+
+/* How much too late a sleep ends here, near its worst: it rises fast and falls slowly, and tells
+ * how much earlier than needed to ask for the end of the next one. */
+static void learn_oversleep(int64_t late)
+{
+    oversleep += late > oversleep ? (late - oversleep) / 4 : (late - oversleep) / 64;
+}
+
+static int64_t head_start(int64_t target)
+{
+    int64_t wanted = oversleep + (paused(target) ? 50000 : 10000);
+    return wanted < spin_ns ? wanted : spin_ns;
+}
+
+static void serve(struct epoll_event *events, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.ptr)
+            receive_batch(events[i].data.ptr);
+        else
+            serve_control();
+    }
+}
+
+static void wait_until(int64_t next_log)
+{
+    struct epoll_event events[2 * BATCH];
+    int64_t now = now_ns(), target = next_log;
+    bool precise = heap_count && heap[0]->due < next_log;
+    if (precise)
+        target = heap[0]->due;
+    int64_t wait = target - now, early = precise ? head_start(target) : 0;
+    if (precise && wait > 0 && wait <= early && may_spin(wait, now)) {
+        warm_up(target);
+        while (now_ns() < target)
+            ;
+        return;
+    }
+    if (wait > early)
+        wait -= early;
+    wait = wait < 0 ? 0 : wait;
+    struct timespec timeout = {.tv_sec = wait / SECOND, .tv_nsec = wait % SECOND};
+    int count = epoll_pwait2(epoll_fd, events, 2 * BATCH, &timeout, NULL);
+    if (count == 0 && precise && wait > 0)
+        learn_oversleep(now_ns() - now - wait);
+    serve(events, count);
+}
+
+static void run(void)
+{
+    int64_t next_log = SECOND;
+    while (!stopping) {
+        release();
+        wait_until(next_log);
+        if (now_ns() >= next_log) {
+            each_second();
+            next_log += SECOND;
         }
     }
-    /* The doomed ones behind `kept` are overwritten by the loop above, so walk the queues and a
-     * private list instead of the heap's tail. */
-    (void)doomed;
-    (void)own;
-    (void)shared;
-    (void)kept;
-    (void)reason;
+    drain_all();
+    each_second();
+    log_stamp("end");
+    fprintf(truth_file, "}\n");
+    fclose(truth_file);
+    fclose(packets_file);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    stopping = 1;
+}
+
+static FILE *open_log(const char *path)
+{
+    FILE *file = fopen(path, "ae");
+    if (!file)
+        die(path);
+    setvbuf(file, NULL, _IOFBF, 1 << 18);
+    return file;
+}
+
+static void take_priority(void)
+{
+    struct sched_param parameter = {.sched_priority = 1};
+    /* Best effort: without it the link is only less precise when the machine is busy. */
+    sched_setscheduler(0, SCHED_FIFO, &parameter);
+    prctl(PR_SET_TIMERSLACK, 1);
+}
+
+int main(int argc, char **argv)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, stop = {.sa_handler = on_signal};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    if (argc != 7) {
+        fprintf(stderr, "usage: emulink CONTROL_FD TRUTH PACKETS SEED SPIN_NS PRIORITY\n");
+        return 2;
+    }
+    control_fd = atoi(argv[1]);
+    seed = strtoull(argv[4], NULL, 10);
+    spin_ns = strtoll(argv[5], NULL, 10);
+    /* Ctrl-C is for the parent, which then closes the control socket. */
+    sigaction(SIGINT, &ignore, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    truth_file = open_log(argv[2]);
+    packets_file = open_log(argv[3]);
+    origin = read_clock(CLOCK_MONOTONIC);
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, control_fd, &event) < 0)
+        die("epoll");
+    if (atoi(argv[6]))
+        take_priority();
+    log_stamp("start");
+    fprintf(truth_file, ",\"seed\":%" PRIu64 "}\n", seed);
+    fflush(truth_file);
+    run();
+    return 0;
 }

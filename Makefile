@@ -1,0 +1,64 @@
+# Everything starts here: `make help`.
+# As root on Debian 12 the targets install what they need; otherwise they say what is missing.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+RUN_PACKAGES := python3-venv gcc libc6-dev iproute2
+TEST_PACKAGES := $(RUN_PACKAGES) prometheus
+BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporter
+
+.PHONY: help demo test test-fast check fmt lock bench clean run-system test-system bench-system
+
+help:  ## Show the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: run-system $(READY)  ## Collector and nodes behind emulated links, with a live table (Ctrl-C ends)
+	$(BIN)/pantau-collector demo $(DEMO)
+
+test: test-system $(READY) check  ## All checks and tests
+	$(BIN)/pytest $(PYTEST)
+
+test-fast: $(READY)  ## Tests without namespaces and without other programs
+	$(BIN)/pytest -q -m "not lab and not prometheus" $(PYTEST)
+
+check: $(READY)  ## Format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(READY)  ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: bench-system $(READY)  ## Print side-by-side measurements against peers
+	@for one in bench/*.py; do echo; echo "== $$one"; $(BIN)/python $$one || exit 1; done
+
+lock: $(READY)  ## Resolve the dependencies anew and write the locked versions with their hashes
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --upgrade --quiet pyproject.toml --group dev -o requirements/dev.lock
+
+clean:  ## Remove what was built
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+run-system:
+	@deploy/system-packages.sh $(RUN_PACKAGES)
+
+test-system:
+	@deploy/system-packages.sh $(TEST_PACKAGES)
+
+bench-system:
+	@deploy/system-packages.sh $(BENCH_PACKAGES)
+
+$(READY): requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "pantau needs Python 3.11 or newer; say PYTHON=... to make"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,227 @@
+"""The agent, put together: the only place where its parts meet.
+
+What is measured goes to disk first and is reported later; nothing here waits for the hub.
+"""
+
+import asyncio
+import importlib.metadata
+import logging
+import os
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent import identity as store
+from agent.journal import FormerLife, Journal
+from agent.measure import Measure
+from agent.outbox import Outbox
+from agent.settings import AgentSettings
+from agent.sockets import RealNetwork
+from agent.spool import Spool, SpoolSettings
+from agent.uplink import Orders, Uplink
+from runtime.clock import Clock
+from runtime.supervise import every, run_until
+from wire.codec import Record
+from wire.journal import Anchor
+from wire.message import Status, StatusReply
+from wire.policy import Policy
+
+log = logging.getLogger(__name__)
+STATUS_WINDOW_S = 10.0
+LAST_SEND_S = 2.0
+"""How long an orderly stop tries to deliver what it just sealed."""
+
+
+class Agent:
+    """One running agent."""
+
+    def __init__(self, settings: AgentSettings, clock: Clock) -> None:
+        """Open the spool and read the identity. Raises IdentityError."""
+        self._settings, self._clock = settings, clock
+        self._state_dir = Path(settings.state_dir)
+        self.identity = store.load(self._state_dir)
+        self._version = importlib.metadata.version("pantau")
+        self._policy = store.load_policy(self._state_dir) or Policy(
+            node=self.identity.node, targets=()
+        )
+        self._policy_digest = self._policy.digest()
+        self._epoch = os.urandom(16)
+        self._counter = 0
+        self._notes: deque[str] = deque(maxlen=4)
+        self._journal = Journal(clock)
+        spool = Spool.open(
+            SpoolSettings(
+                path=self._state_dir / "spool.db",
+                cap_bytes=settings.spool.cap_bytes,
+                retain_s=settings.spool.retain_s,
+            ),
+            clock,
+        )
+        self._former = spool.recovery
+        spool.begin(
+            self._epoch,
+            bytes.fromhex(clock.boot_id),
+            self.identity.signing_key(),
+            self.identity.agent_id_bytes,
+        )
+        self._outbox = Outbox(spool, clock)
+        self._measure = Measure(
+            self._policy.targets,
+            clock=clock,
+            stamp_key=self.identity.stamp_key(),
+            network=RealNetwork(clock),
+        )
+        orders = Orders(status=self._status, reply=self._obey)
+        self._uplink = Uplink(self.identity, self._outbox, orders, settings.uplink, clock)
+        self._spool_status = spool.status()
+        self._last_acked = spool.last_acked
+        self._new_policy: Policy | None = None
+        self._rewind = False
+
+    def _digest(self) -> str:
+        """Of everything that decides what is measured and how."""
+        import hashlib
+
+        both = f"{self._settings.digest()} {self._policy_digest}".encode()
+        return hashlib.sha256(both).hexdigest()
+
+    # --- what the uplink asks and learns ---------------------------------------------------
+
+    def _status(self, nonce: str) -> Status:
+        self._counter += 1
+        quality = self._clock.quality()
+        acked = self._last_acked
+        return Status(
+            agent_id=self.identity.agent_id,
+            epoch=self._epoch.hex(),
+            counter=self._counter,
+            boot_id=self._clock.boot_id,
+            boot_ns=self._clock.boot_ns(),
+            wall_ns=self._clock.wall_ns(),
+            clock=quality.clock_class,
+            nonce=nonce,
+            agent_version=self._version,
+            policy_digest=self._policy_digest,
+            window_s=STATUS_WINDOW_S,
+            targets=self._measure.status(STATUS_WINDOW_S)[:64],
+            spool=self._spool_status,
+            last_acked=None if acked is None else (acked[0].hex(), acked[1]),
+            notes=(*self._measure.notes(), *self._notes)[:8],
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """What the person beside the box wants to know."""
+        spool, quality = self._spool_status, self._clock.quality()
+        return {
+            "node": self.identity.node,
+            "agent": self.identity.agent_id,
+            "hub": self.identity.url,
+            "version": self._version,
+            "hub_reached": self._uplink.last_error is None,
+            "hub_error": self._uplink.last_error,
+            "clock_class": quality.clock_class,
+            "clock_source": quality.source,
+            "batches_waiting": spool.batches_waiting,
+            "batches_refused": spool.refused,
+            "spool_bytes": spool.bytes_used,
+            "spool_cap_bytes": spool.bytes_cap,
+            "notes": [*self._measure.notes(), *self._notes],
+            "targets": [msgspec.to_builtins(one) for one in self._measure.status(STATUS_WINDOW_S)],
+        }
+
+    def _obey(self, reply: StatusReply, anchor: Anchor) -> None:
+        self._journal.anchor = anchor
+        self._new_policy = reply.policy or self._new_policy
+        self._rewind = self._rewind or reply.rewind
+
+    async def _follow(self) -> None:
+        """Do what the hub has asked for."""
+        if self._rewind:
+            self._rewind = False
+            count = await self._outbox.rewind()
+            log.warning("the hub has lost what it had acknowledged: %d batches go again", count)
+            self._uplink.wake()
+        policy, self._new_policy = self._new_policy, None
+        if policy is None or policy.digest() == self._policy_digest:
+            return
+        problem = store.refuse(policy)
+        if problem is not None:
+            log.error("%s; the former policy stays", problem)
+            self._notes.append(problem)
+            return
+        store.save_policy(self._state_dir, policy)
+        self._policy, self._policy_digest = policy, policy.digest()
+        self._measure.replace(policy.targets)
+        await self._outbox.append([self._journal.settings(self._digest())])
+        log.info("new policy: %d targets", len(policy.targets))
+
+    # --- what is done regularly -------------------------------------------------------------
+
+    async def _commit(self) -> None:
+        """What has settled goes to disk."""
+        await self._outbox.append(self._measure.settled())
+        self._spool_status = await self._outbox.status()
+        self._last_acked = await self._outbox.last_acked()
+
+    async def _beat(self) -> None:
+        error = self._measure.self_error()
+        await self._outbox.append(
+            self._journal.heartbeat(
+                error.slot_late_ns, error.send_call_ns, self._spool_status.bytes_used
+            )
+        )
+
+    async def _seal(self) -> None:
+        await self._outbox.seal(self._clock.quality().clock_class)
+        self._uplink.wake()
+        await self._outbox.tidy()
+
+    async def _begin(self) -> None:
+        """The first record of this life, and what is known of the former one."""
+        former = FormerLife(
+            epoch=self._former.previous_epoch,
+            boot_id=self._former.previous_boot_id,
+            clean=self._former.previous_clean,
+            alive_boot_ns=self._former.previous_alive_boot_ns,
+        )
+        records: list[Record] = [self._journal.start(self._version, self._digest(), former)]
+        records.extend(self._former.gaps)
+        await self._outbox.append(records)
+        await self._seal()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Measure and report until `stop`; then everything made is on disk, sealed."""
+        log.info(
+            "agent %s of node %s: %d targets, hub %s",
+            self.identity.agent_id,
+            self.identity.node,
+            len(self._policy.targets),
+            self.identity.url,
+        )
+        await self._begin()
+        rhythm = self._settings.rhythm
+        tasks = {
+            "measure": self._measure.run,
+            "commit": lambda: every(rhythm.commit_s, self._commit),
+            "heartbeat": lambda: every(rhythm.heartbeat_s, self._beat),
+            "seal": lambda: every(rhythm.seal_s, self._seal),
+            "follow": lambda: every(1.0, self._follow),
+            "status": lambda: self._uplink.run_status(rhythm.status_s),
+            "evidence": self._uplink.run_evidence,
+        }
+        try:
+            await run_until(stop, tasks)
+        finally:
+            await self._end("asked to stop" if stop.is_set() else "failed")
+
+    async def _end(self, reason: str) -> None:
+        records: list[Record] = [*self._measure.abort(), self._journal.stop(reason)]
+        self._measure.close()
+        await self._outbox.append(records)
+        await self._outbox.seal(self._clock.quality().clock_class)
+        await self._uplink.last_words(LAST_SEND_S)
+        self._uplink.close()
+        await self._outbox.close(clean=True)
+        log.info("stopped: %s", reason)

@@ -1,0 +1,77 @@
+"""The agent's own life as records: made here, from clocks and counters, and kept in the spool."""
+
+import platform
+from dataclasses import dataclass
+
+from runtime.clock import Clock, StepDetector
+from wire.journal import Anchor, ClockStep, Heartbeat, Settings, Start, Stop
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormerLife:
+    """What is known of the agent process before this one."""
+
+    epoch: bytes | None
+    boot_id: bytes | None
+    clean: bool | None
+    alive_boot_ns: int | None
+
+
+class Journal:
+    """Writes records; keeps nothing but the last clock readings and the newest anchor."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._steps = StepDetector(clock)
+        self.anchor: Anchor | None = None
+        """The hub's clock as last seen; newest wins."""
+
+    def start(self, version: str, settings_digest: str, former: FormerLife) -> Start:
+        """The first record of an epoch."""
+        return Start(
+            boot_ns=self._clock.boot_ns(),
+            wall_ns=self._clock.wall_ns(),
+            boot_id=self._clock.boot_id,
+            agent_version=version,
+            settings_digest=settings_digest,
+            system=f"{platform.system()} {platform.release()} {platform.machine()}"[:256],
+            previous_epoch=former.epoch.hex() if former.epoch else None,
+            previous_clean=former.clean,
+            previous_alive_boot_ns=former.alive_boot_ns,
+            previous_boot_id=former.boot_id.hex() if former.boot_id else None,
+        )
+
+    def heartbeat(
+        self, slot_late_ns: int | None, send_call_ns: int | None, spool_bytes: int | None
+    ) -> list[Heartbeat | ClockStep]:
+        """Signs of life: a step of the wall clock, if there was one, then the heartbeat."""
+        records: list[Heartbeat | ClockStep] = []
+        step_ns = self._steps.step_ns()
+        boot_ns, wall_ns = self._clock.boot_ns(), self._clock.wall_ns()
+        if step_ns is not None:
+            records.append(ClockStep(boot_ns=boot_ns, wall_ns=wall_ns, step_ns=step_ns))
+        quality = self._clock.quality()
+        records.append(
+            Heartbeat(
+                boot_ns=boot_ns,
+                wall_ns=wall_ns,
+                clock=quality.clock_class,
+                clock_error_ns=quality.error_ns,
+                clock_source=quality.source,
+                anchor=self.anchor,
+                slot_late_ns=slot_late_ns,
+                send_call_ns=send_call_ns,
+                spool_bytes=spool_bytes,
+            )
+        )
+        return records
+
+    def settings(self, digest: str) -> Settings:
+        """What is measured has changed."""
+        return Settings(
+            boot_ns=self._clock.boot_ns(), wall_ns=self._clock.wall_ns(), settings_digest=digest
+        )
+
+    def stop(self, reason: str) -> Stop:
+        """An orderly end."""
+        return Stop(boot_ns=self._clock.boot_ns(), wall_ns=self._clock.wall_ns(), reason=reason)

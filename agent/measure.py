@@ -1,0 +1,243 @@
+"""The measuring half of the agent: schedule, probes and recorder under one loop.
+
+One task, one wake-up for all slots that are due, no task or timer per packet. It writes nothing
+and knows nothing of the spool: `settled` hands over what is final, and what was not measured is
+handed over as such.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from agent.probes import PROBES
+from agent.probes.site import Probe, Site, Unavailable
+from agent.recorder import Recorder, Settled, Stream
+from agent.schedule import Missed, Schedule
+from agent.sockets import Network
+from runtime.clock import SECOND, Clock
+from wire.journal import Gap, GapReason
+from wire.message import TargetStatus
+from wire.policy import Target
+
+log = logging.getLogger(__name__)
+
+MAX_NOTES = 8
+"""As many as a status message carries."""
+_NOTE_CHARS = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfError:
+    """The instrument's own error since the last look; None where nothing was sent."""
+
+    slot_late_ns: int | None
+    """Longest time from when a packet was due to when it had left."""
+    send_call_ns: int | None
+    """Longest send call."""
+    slots_missed: int
+    """Slots that passed while this process did not run."""
+    duplicates: int
+    """Further replies to packets already answered, since start."""
+    late: int
+    """Replies after the timeout, since start."""
+    foreign: int
+    """Packets that no observation asked for, since start."""
+    dropped: int
+    """Settled observations that memory could not hold, since start."""
+
+
+class Measure:
+    """Measures all targets of a policy, for ever."""
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        *,
+        clock: Clock,
+        stamp_key: bytes | None,
+        network: Network,
+    ) -> None:
+        self._clock = clock
+        self._network = network
+        self._recorder = Recorder()
+        self._schedule = Schedule(Random())
+        self._site = Site(
+            clock=clock,
+            network=network,
+            oddities=self._recorder.oddities,
+            stamp_key=stamp_key,
+            note=self._note_stream,
+        )
+        self._probes: dict[str, Probe] = {}
+        self._targets = tuple(targets)
+        self._streams: dict[int, tuple[Stream, Probe]] = {}
+        self._unmeasured: dict[Target, str] = {}
+        self._troubles: dict[int, str] = {}
+        self._running = False
+        self._wake = asyncio.Event()
+        self._late_ns: int | None = None
+        self._call_ns: int | None = None
+        self._missed = 0
+
+    async def run(self) -> None:
+        """Send what is due until cancelled."""
+        self._running = True
+        self._adopt()
+        loop = asyncio.get_running_loop()
+        while True:
+            self._turn()
+            self._wake.clear()
+            next_ns = self._schedule.next_ns()
+            if next_ns is None:
+                await self._wake.wait()
+                continue
+            delay_ns = max(0, next_ns - self._clock.boot_ns())
+            timer = loop.call_later(delay_ns / SECOND, self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                timer.cancel()
+
+    def replace(self, targets: Sequence[Target]) -> None:
+        """Measure `targets` from now on; those that are the same go on undisturbed."""
+        self._targets = tuple(targets)
+        if self._running:
+            self._adopt()
+            self._wake.set()
+
+    def settled(self) -> list[Settled]:
+        """Everything whose fate became final since the last call, in order for each target."""
+        return self._recorder.settled(self._poll())
+
+    def abort(self) -> list[Settled]:
+        """As `settled`, and what is under way as ABORTED: for the shutdown, after `run`."""
+        taken = self.settled()
+        return taken + self._recorder.abort()
+
+    def status(self, window_s: float) -> tuple[TargetStatus, ...]:
+        """The last `window_s` settled seconds of every target."""
+        return self._recorder.status(self._poll(), int(window_s * SECOND))
+
+    def self_error(self) -> SelfError:
+        """The worst since the last call."""
+        oddities = self._recorder.oddities
+        error = SelfError(
+            slot_late_ns=self._late_ns,
+            send_call_ns=self._call_ns,
+            slots_missed=self._missed,
+            duplicates=oddities.duplicates,
+            late=oddities.late,
+            foreign=oddities.foreign,
+            dropped=oddities.dropped,
+        )
+        self._late_ns = self._call_ns = None
+        self._missed = 0
+        return error
+
+    def notes(self) -> tuple[str, ...]:
+        """What the operator should know now; each was said once in the log too."""
+        texts = dict.fromkeys([*self._unmeasured.values(), *self._troubles.values()])
+        return tuple(text[:_NOTE_CHARS] for text in texts)[:MAX_NOTES]
+
+    def close(self) -> None:
+        """Let go of all sockets."""
+        for probe in self._probes.values():
+            probe.close()
+
+    def _poll(self) -> int:
+        """Take in all that has arrived; returns a moment that lies before it, so that a reply in
+        the socket's buffer is never called a timeout."""
+        now_ns = self._clock.boot_ns()
+        for probe in self._probes.values():
+            probe.poll()
+        return now_ns
+
+    def _turn(self) -> None:
+        """Send what is due now, and say what was missed."""
+        turn = self._schedule.take(self._clock.boot_ns())
+        for missed in turn.missed:
+            self._skip(missed)
+        if not turn.slots:
+            return
+        due: dict[int, tuple[Probe, list[tuple[Stream, int]]]] = {}
+        for slot in turn.slots:
+            stream, probe = self._streams[slot.key]
+            due.setdefault(id(probe), (probe, []))[1].append((stream, slot.seq))
+        for probe, slots in due.values():
+            self._call_ns = max(self._call_ns or 0, probe.send(slots))
+        late_ns = self._clock.boot_ns() - min(slot.due_ns for slot in turn.slots)
+        self._late_ns = max(self._late_ns or 0, late_ns)
+
+    def _skip(self, missed: Missed) -> None:
+        count = missed.last_seq - missed.first_seq + 1
+        self._missed += count
+        stream = self._streams[missed.key][0]
+        gap = Gap(
+            boot_ns=self._clock.boot_ns(),
+            wall_ns=self._clock.wall_ns(),
+            reason=GapReason.STALLED,
+            link=stream.target.link,
+            target=stream.target.name,
+            first_seq=missed.first_seq,
+            last_seq=missed.last_seq,
+            count=count,
+            detail=f"the first was due at boot_ns {missed.due_ns}",
+        )
+        stream.skip(gap)
+
+    def _adopt(self) -> None:
+        """Bring streams, probes and schedule in line with the targets."""
+        wanted = set(self._targets)
+        for key, (stream, probe) in list(self._streams.items()):
+            if stream.target in wanted:
+                wanted.discard(stream.target)
+                continue
+            self._schedule.remove(key)
+            self._recorder.retire(stream)
+            probe.remove(stream)
+            self._troubles.pop(key, None)
+            del self._streams[key]
+        self._unmeasured = {}
+        for target in self._targets:
+            if target in wanted:
+                self._begin(target)
+
+    def _begin(self, target: Target) -> None:
+        make = PROBES.get(target.probe)
+        if make is None:
+            self._cannot(target, f"this version has no probe {target.probe!r}")
+            return
+        probe = self._probes.get(target.probe)
+        if probe is None:
+            probe = self._probes[target.probe] = make(self._site)
+        stream = self._recorder.open(target)
+        try:
+            probe.add(stream)
+        except Unavailable as error:
+            self._recorder.retire(stream)
+            self._cannot(target, str(error))
+            return
+        key = stream.index
+        self._streams[key] = stream, probe
+        self._schedule.add(
+            key,
+            int(target.interval_s * SECOND),
+            now_ns=self._clock.boot_ns(),
+            first_seq=stream.next_seq,
+        )
+
+    def _cannot(self, target: Target, reason: str) -> None:
+        if reason not in self._unmeasured.values():
+            log.warning("target %s of link %s: %s", target.name, target.link, reason)
+        self._unmeasured[target] = reason
+
+    def _note_stream(self, stream: Stream, trouble: str | None) -> None:
+        if trouble is None:
+            self._troubles.pop(stream.index, None)
+            return
+        text = f"{stream.target.name} of {stream.target.link}: {trouble}"
+        if self._troubles.get(stream.index) != text:
+            self._troubles[stream.index] = text
+            log.warning("target %s", text)

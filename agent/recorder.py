@@ -1,0 +1,377 @@
+"""What became of every packet: open until a reply or the timeout, then settled, then a Train.
+
+Nothing here reads a clock, a socket or a file. A fate is settled once; what comes after it (late
+replies, duplicates) is counted and changes nothing. Rows leave in sequence order, and when nobody
+fetches them for hours the oldest become a Gap, because memory is bounded and silence is not an
+option.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import NamedTuple
+
+from agent.stamps import Sent
+from wire.journal import Gap, GapReason
+from wire.message import TargetStatus
+from wire.observation import Outcome, StampSource, Train
+from wire.policy import Target
+
+MAX_HELD = 50_000
+"""Settled rows kept in memory for all targets together, about 15 MB."""
+_MIN_HELD = 64
+MAX_ROWS = 120
+"""Rows in one train."""
+_SWEEP = 16
+"""Open packets of a target beyond which it settles what it can at its next send."""
+WINDOW_NS = 30_000_000_000
+"""How far back `status` can look."""
+
+Settled = Train | Gap
+
+
+class Flight:
+    """One packet under way, later one row."""
+
+    __slots__ = (
+        "outcome",
+        "reflector_seq",
+        "rtt_ns",
+        "sent",
+        "seq",
+        "stamp",
+        "suspect",
+        "token",
+        "ttl",
+    )
+
+    def __init__(self, seq: int, sent: Sent, token: int, outcome: Outcome | None) -> None:
+        self.seq = seq
+        self.sent = sent
+        self.token = token
+        """What a reply must name besides `seq`."""
+        self.outcome = outcome
+        self.rtt_ns: int | None = None
+        self.stamp = StampSource.NONE
+        self.reflector_seq: int | None = None
+        self.ttl: int | None = None
+        self.suspect = Outcome.TIMEOUT
+        """What it is if no valid reply comes."""
+
+
+class Reply(NamedTuple):
+    """A valid reply, as the probe understood it."""
+
+    rtt_ns: int
+    stamp: StampSource
+    elapsed_ns: int
+    """Time away including the reflector's own: what the timeout is compared with."""
+    reflector_seq: int | None
+    ttl: int | None
+
+
+class Oddities:
+    """What came that changed no fate, and what memory could not hold: counters since start."""
+
+    __slots__ = ("dropped", "duplicates", "foreign", "late")
+
+    def __init__(self) -> None:
+        self.duplicates = 0
+        self.late = 0
+        self.foreign = 0
+        """Packets that no open observation asked for."""
+        self.dropped = 0
+        """Settled rows that were given up because nobody fetched them."""
+
+
+class Stream:
+    """The packets of one target, from one policy to the next."""
+
+    def __init__(self, target: Target, index: int, first_seq: int, oddities: Oddities) -> None:
+        self.target = target
+        self.index = index
+        """Unique in this process: what packets carry to name their stream."""
+        self.next_seq = first_seq
+        self.retired = False
+        self.last_reply_boot_ns: int | None = None
+        self.held_most = MAX_HELD
+        self._oddities = oddities
+        self._timeout_ns = int(target.timeout_s * 1_000_000_000)
+        self._open: dict[int, Flight | Gap] = {}
+        self._settled: deque[Flight | Gap] = deque()
+        self._window: deque[Flight] = deque()
+        self._prior: tuple[int, int] | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What names the target on this node, whatever its settings."""
+        return self.target.link, self.target.name
+
+    @property
+    def open(self) -> bool:
+        """Whether any packet's fate is still to be settled."""
+        return bool(self._open)
+
+    def launch(self, seq: int, sent: Sent, token: int = 0) -> Flight:
+        """A packet has left."""
+        flight = self._open[seq] = Flight(seq, sent, token, None)
+        self.next_seq = seq + 1
+        if len(self._open) > _SWEEP:
+            self.advance(sent.boot_ns)
+        return flight
+
+    def ground(self, seq: int, sent: Sent, outcome: Outcome) -> None:
+        """A packet did not leave: `outcome` is a local one."""
+        self._open[seq] = Flight(seq, sent, 0, outcome)
+        self.next_seq = seq + 1
+        self.advance(sent.boot_ns)
+
+    def skip(self, gap: Gap) -> None:
+        """Slots passed unused."""
+        assert gap.first_seq is not None and gap.last_seq is not None
+        self._open[gap.first_seq] = gap
+        self.next_seq = gap.last_seq + 1
+
+    def find(self, seq: int) -> Flight | None:
+        """The packet `seq`, unless its fate has been handed on."""
+        flight = self._open.get(seq)
+        return flight if isinstance(flight, Flight) else None
+
+    def whole_seq(self, low: int, bits: int) -> int:
+        """The newest number used so far that ends in these `bits` bits: packets carry no more."""
+        return self.next_seq - ((self.next_seq - low) & ((1 << bits) - 1))
+
+    def waiting(self) -> Iterator[Flight]:
+        """Packets without a fate, oldest first."""
+        for flight in self._open.values():
+            if isinstance(flight, Flight) and flight.outcome is None:
+                yield flight
+
+    def stray(self) -> None:
+        """A reply to this target came for a packet whose fate has been handed on."""
+        self._oddities.late += 1
+
+    def reply(self, flight: Flight, reply: Reply) -> None:
+        """A valid reply came for `flight`."""
+        if flight.outcome is not None:
+            if flight.outcome is Outcome.OK:
+                self._oddities.duplicates += 1
+            else:
+                self._oddities.late += 1
+            return
+        self.last_reply_boot_ns = max(
+            self.last_reply_boot_ns or 0, flight.sent.boot_ns + reply.elapsed_ns
+        )
+        if reply.elapsed_ns > self._timeout_ns:
+            flight.outcome = Outcome.TIMEOUT
+            self._oddities.late += 1
+            return
+        flight.outcome = Outcome.OK
+        flight.rtt_ns, flight.stamp = reply.rtt_ns, reply.stamp
+        flight.reflector_seq, flight.ttl = reply.reflector_seq, reply.ttl
+
+    def refuse(self, flight: Flight, outcome: Outcome) -> None:
+        """The network said that `flight` did not arrive."""
+        if flight.outcome is None:
+            flight.outcome = outcome
+
+    def advance(self, now_ns: int) -> None:
+        """Settle what can be settled at `now_ns`, in order."""
+        for seq, flight in list(self._open.items()):
+            if isinstance(flight, Flight):
+                if flight.outcome is None:
+                    if now_ns - flight.sent.boot_ns <= self._timeout_ns:
+                        break
+                    flight.outcome = flight.suspect
+                self._remember(flight)
+            del self._open[seq]
+            self._settled.append(flight)
+        if len(self._settled) > self.held_most:
+            self._forget_oldest()
+
+    def abort(self) -> None:
+        """Settle everything now: what is under way is ABORTED."""
+        for flight in self._open.values():
+            if isinstance(flight, Flight) and flight.outcome is None:
+                flight.outcome = Outcome.ABORTED
+        self._settled.extend(self._open.values())
+        self._open.clear()
+
+    def take(self) -> list[Settled]:
+        """What is settled since the last call, as trains and gaps in sequence order."""
+        taken: list[Settled] = []
+        rows: list[Flight] = []
+        for flight in self._settled:
+            if isinstance(flight, Gap):
+                self._close(rows, taken)
+                taken.append(flight)
+                continue
+            if len(rows) == MAX_ROWS:
+                self._close(rows, taken)
+            rows.append(flight)
+        self._close(rows, taken)
+        self._settled.clear()
+        return taken
+
+    def status(self, now_ns: int, window_ns: int) -> TargetStatus:
+        """The last `window_ns` of this target of which every packet is settled."""
+        end_ns = now_ns - self._timeout_ns
+        begin_ns = end_ns - window_ns
+        rows = [row for row in self._window if begin_ns < row.sent.boot_ns <= end_ns]
+        times = [row.rtt_ns for row in rows if row.rtt_ns is not None]
+        return TargetStatus(
+            link=self.target.link,
+            target=self.target.name,
+            sent=sum(not _outcome(row).local for row in rows),
+            lost=sum(_outcome(row).lost for row in rows),
+            not_sent=sum(_outcome(row).local for row in rows),
+            rtt_median_ns=int(median(times)) if times else None,
+            rtt_max_ns=max(times, default=None),
+            last_reply_boot_ns=self.last_reply_boot_ns,
+        )
+
+    def _remember(self, flight: Flight) -> None:
+        window = self._window
+        window.append(flight)
+        oldest_ns = flight.sent.boot_ns - WINDOW_NS - self._timeout_ns
+        while window[0].sent.boot_ns < oldest_ns:
+            window.popleft()
+
+    def _forget_oldest(self) -> None:
+        """Turn the older half of the settled rows into one gap, which then leads."""
+        lost = [self._settled.popleft() for _ in range(len(self._settled) // 2 + 1)]
+        first, last = _first_seq(lost[0]), _last_seq(lost[-1])
+        newest = self._settled[0] if self._settled else lost[-1]
+        at = newest if isinstance(newest, Gap) else newest.sent
+        self._count_on(lost)
+        self._oddities.dropped += sum(isinstance(row, Flight) for row in lost)
+        self._settled.appendleft(
+            Gap(
+                boot_ns=at.boot_ns,
+                wall_ns=at.wall_ns,
+                reason=GapReason.WRITE_FAILED,
+                link=self.target.link,
+                target=self.target.name,
+                first_seq=first,
+                last_seq=last,
+                count=last - first + 1,
+                detail="nobody fetched them and memory could not hold them",
+            )
+        )
+
+    def _close(self, rows: list[Flight], taken: list[Settled]) -> None:
+        if rows:
+            taken.append(self._train(rows))
+            rows.clear()
+
+    def _count_on(self, rows: Sequence[Flight | Gap]) -> None:
+        """Keep the newest pair of our number and the reflector's, for the next train."""
+        for row in rows:
+            if isinstance(row, Flight) and row.reflector_seq is not None:
+                self._prior = (row.seq, row.reflector_seq)
+
+    def _train(self, rows: Sequence[Flight]) -> Train:
+        target = self.target
+        start_ns = rows[0].sent.boot_ns
+        reflected = [row.reflector_seq for row in rows]
+        ttl = [row.ttl for row in rows]
+        prior = self._prior
+        self._count_on(rows)
+        return Train(
+            link=target.link,
+            target=target.name,
+            probe=target.probe,
+            address=target.address,
+            first_seq=rows[0].seq,
+            boot_ns=start_ns,
+            interval_ns=int(target.interval_s * 1_000_000_000),
+            timeout_ns=self._timeout_ns,
+            send_us=[(row.sent.boot_ns - start_ns) // 1000 for row in rows],
+            rtt_ns=[row.rtt_ns for row in rows],
+            outcome=[_outcome(row) for row in rows],
+            stamp=[row.stamp for row in rows],
+            size=target.size,
+            reflector_seq=None if all(seq is None for seq in reflected) else reflected,
+            ttl=None if all(hops is None for hops in ttl) else ttl,
+            prior=prior,
+        )
+
+
+def _outcome(row: Flight) -> Outcome:
+    assert row.outcome is not None, "only settled rows are counted"
+    return row.outcome
+
+
+def _first_seq(row: Flight | Gap) -> int:
+    first = row.first_seq if isinstance(row, Gap) else row.seq
+    assert first is not None
+    return first
+
+
+def _last_seq(row: Flight | Gap) -> int:
+    last = row.last_seq if isinstance(row, Gap) else row.seq
+    assert last is not None
+    return last
+
+
+class Recorder:
+    """All streams of this process; a target's numbers go on through every change of policy."""
+
+    def __init__(self, held_most: int = MAX_HELD) -> None:
+        self.oddities = Oddities()
+        self._held_most = held_most
+        self._streams: list[Stream] = []
+        self._next_index = 0
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def open(self, target: Target) -> Stream:
+        """A stream for `target`, its numbers following those of its namesake before it."""
+        first_seq = self._numbers.get((target.link, target.name), 0)
+        stream = Stream(target, self._next_index, first_seq, self.oddities)
+        self._next_index += 1
+        self._streams.append(stream)
+        self._share()
+        return stream
+
+    def retire(self, stream: Stream) -> None:
+        """Send no more for `stream`; what is under way is still settled and handed on."""
+        stream.retired = True
+        self._numbers[stream.key] = stream.next_seq
+
+    def settled(self, now_ns: int) -> list[Settled]:
+        """Everything whose fate became final since the last call, in order for each target."""
+        taken: list[Settled] = []
+        unfinished: set[tuple[str, str]] = set()
+        for stream in self._streams:
+            stream.advance(now_ns)
+            if stream.key not in unfinished:
+                taken += stream.take()
+                if stream.open:
+                    unfinished.add(stream.key)
+        self._streams = [
+            stream
+            for stream in self._streams
+            if not stream.retired or stream.open or stream.key in unfinished
+        ]
+        self._share()
+        return taken
+
+    def abort(self) -> list[Settled]:
+        """Everything, what is under way as ABORTED."""
+        taken: list[Settled] = []
+        for stream in self._streams:
+            stream.abort()
+            taken += stream.take()
+        return taken
+
+    def status(self, now_ns: int, window_ns: int) -> tuple[TargetStatus, ...]:
+        """The last `window_ns` settled nanoseconds of every target that is being measured."""
+        current = [stream for stream in self._streams if not stream.retired]
+        for stream in current:
+            stream.advance(now_ns)
+        return tuple(stream.status(now_ns, window_ns) for stream in current)
+
+    def _share(self) -> None:
+        each = max(_MIN_HELD, self._held_most // max(1, len(self._streams)))
+        for stream in self._streams:
+            stream.held_most = each

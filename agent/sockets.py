@@ -1,0 +1,434 @@
+"""Datagram sockets whose packets the kernel stamps: the seam between probes and the network.
+
+A channel sends, receives and reads its error queue; it decides nothing. Transmit stamps come
+back through the error queue under a counter (SOF_TIMESTAMPING_OPT_ID) that the kernel starts at
+0 and raises with each packet; ICMP errors come the same way (IP_RECVERR). A pending ICMP error
+makes the next send fail although that send is not to blame, so a failed send is tried once more.
+"""
+
+import asyncio
+import ctypes
+import errno
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol
+
+from icmplib import ICMPv4Socket, ICMPv6Socket, SocketPermissionError
+from icmplib.exceptions import ICMPSocketError
+
+from agent.stamps import Arrival, Sent
+from runtime.clock import Clock
+
+# Linux constants that the socket module does not carry.
+_TIMESTAMPING = (65, 37)
+"""SO_TIMESTAMPING_NEW (64-bit seconds everywhere, Linux 5.1), then SO_TIMESTAMPING_OLD."""
+_STAMP_LAYOUT = {65: struct.Struct("=qq"), 37: struct.Struct("@ll")}
+_OPT_ID = 1 << 7
+_STAMP_FLAGS = 1 << 1 | 1 << 3 | 1 << 4 | _OPT_ID | 1 << 11
+"""TX_SOFTWARE, RX_SOFTWARE, SOFTWARE, OPT_ID, OPT_TSONLY."""
+_IP_RECVERR, _IPV6_RECVERR = 11, 25
+_IP_RECVTTL = 12
+_SO_ATTACH_FILTER, _SO_RCVBUFFORCE, _SO_MEMINFO = 26, 33, 55
+_MEMINFO_DROPS = 8
+_EXTENDED_ERROR = struct.Struct("=IBBBBII")
+_ORIGIN_ICMP, _ORIGIN_ICMP6, _ORIGIN_STAMP = 2, 3, 4
+_SEND_STAMP = 0
+_DATAGRAM_BYTES = 65_535
+_ERROR_BYTES = 1500
+_ANCILLARY_BYTES = 256
+_RECEIVE_BUFFER_BYTES = 1 << 20
+_STAMPS_AWAITED = 1024
+_SECOND_NS = 1_000_000_000
+UDP_HOPS = 255
+"""RFC 5357 section 4.1.2: test packets leave with TTL 255."""
+
+Address = tuple[Any, ...]
+"""A socket address of either family."""
+
+
+class Refusal(NamedTuple):
+    """An ICMP error about a packet of ours."""
+
+    family: int
+    kind: int
+    """ICMP or ICMPv6 type."""
+    quote: bytes
+    """What the error quotes of our packet, from its transport payload (UDP) or ICMP header on."""
+    address: str
+    """Where that packet was going."""
+
+
+class Channel(Protocol):
+    """One open socket."""
+
+    kernel_stamps: bool
+    """Whether the kernel stamps what arrives."""
+
+    def send(self, packet: bytes, address: Address | None = None) -> Sent:
+        """Send now. Raises OSError when nothing left this machine."""
+        ...
+
+    def receive(self) -> list[Arrival]:
+        """Everything that has arrived."""
+        ...
+
+    def refusals(self) -> list[Refusal]:
+        """ICMP errors that have arrived; fills in the transmit stamps that came with them."""
+        ...
+
+    def moved(self) -> bool:
+        """Whether a new channel would send from another address than this one does."""
+        ...
+
+    def dropped(self) -> int:
+        """Datagrams that this machine had no room for, since the channel opened."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        ...
+
+
+class IcmpChannel(Channel, Protocol):
+    """A channel for ICMP echo."""
+
+    raw: bool
+    """True: packets carry our own id, and IPv4 arrivals their IP header. False: a ping socket,
+    where the kernel chooses id and checksum."""
+    ident: int
+    """The ICMP id on the wire."""
+
+
+class Way(NamedTuple):
+    """How packets leave: what one socket can serve."""
+
+    family: int
+    interface: str | None = None
+    dscp: int = 0
+
+
+class Network(Protocol):
+    """What a probe asks of the machine's network."""
+
+    def udp(self, way: Way, address: Address) -> Channel:
+        """A channel connected to `address`. Raises OSError."""
+        ...
+
+    def icmp(self, way: Way, ident: int, cookie: bytes) -> IcmpChannel:
+        """An ICMP channel; `cookie` are the first 4 bytes of the payloads worth receiving.
+
+        Raises PermissionError where this process may have neither a raw nor a ping socket.
+        """
+        ...
+
+    def watch(self, channel: Channel, act: Callable[[], None]) -> None:
+        """Call `act` in the running loop whenever `channel` has something."""
+        ...
+
+    def unwatch(self, channel: Channel) -> None:
+        """Stop doing so; harmless where nobody watches."""
+        ...
+
+
+def literal(address: str, port: int = 0) -> tuple[int, Address, str]:
+    """Family, socket address and canonical text of a literal address. Raises ValueError."""
+    try:
+        found = socket.getaddrinfo(
+            address, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+        )
+    except (socket.gaierror, UnicodeError) as error:
+        raise ValueError(f"{address!r} is not a literal IPv4 or IPv6 address") from error
+    family, _, _, _, sockaddr = found[0]
+    return family, sockaddr, str(sockaddr[0])
+
+
+def _kernel_ns(kind: int, data: bytes) -> int | None:
+    layout = _STAMP_LAYOUT[kind]
+    if len(data) < layout.size:
+        return None
+    seconds, ns = layout.unpack_from(data)
+    return seconds * _SECOND_NS + ns or None
+
+
+class SocketChannel:
+    """A real socket."""
+
+    def __init__(self, sock: socket.socket, clock: Clock, destination: Address | None) -> None:
+        self._sock = sock
+        self._clock = clock
+        self._destination = destination
+        self._sent: dict[int, Sent] = {}
+        self._next_key = 0
+        self._refusals: list[Refusal] = []
+        self._family = int(sock.family)
+        sock.setblocking(False)
+        self._stamping = self._start_stamping()
+        self.kernel_stamps = self._stamping is not None
+
+    def fileno(self) -> int:
+        """For the event loop."""
+        return self._sock.fileno()
+
+    def send(self, packet: bytes, address: Address | None = None) -> Sent:
+        """Send now, and once more if it fails, because the failure can be an earlier packet's."""
+        try:
+            return self._send(packet, address)
+        except OSError:
+            self._resynchronise()
+        try:
+            return self._send(packet, address)
+        except OSError:
+            self._resynchronise()
+            raise
+
+    def receive(self) -> list[Arrival]:
+        """Everything that has arrived."""
+        arrivals: list[Arrival] = []
+        receive, clock = self._sock.recvmsg, self._clock
+        failed = False
+        while True:
+            try:
+                data, ancillary, _, source = receive(_DATAGRAM_BYTES, _ANCILLARY_BYTES)
+            except BlockingIOError:
+                return arrivals
+            except OSError:  # a pending ICMP error, said once; `refusals` has the whole of it
+                if failed:
+                    return arrivals
+                failed = True
+                continue
+            wall_ns, boot_ns = clock.wall_ns(), clock.boot_ns()
+            kernel_ns = ttl = None
+            for level, kind, value in ancillary:
+                if level == socket.SOL_SOCKET:
+                    if kind in _STAMP_LAYOUT:
+                        kernel_ns = _kernel_ns(kind, value)
+                elif len(value) >= 4:  # IP_TTL or IPV6_HOPLIMIT: nothing else was asked for
+                    ttl = int.from_bytes(value[:4], sys.byteorder)
+            arrivals.append(Arrival(data, source[0], boot_ns, wall_ns, kernel_ns, ttl))
+
+    def refusals(self) -> list[Refusal]:
+        """ICMP errors that have arrived; fills in the transmit stamps that came with them."""
+        self._read_errors()
+        found, self._refusals = self._refusals, []
+        return found
+
+    def moved(self) -> bool:
+        """Ask the kernel which source address it would choose today."""
+        if self._destination is None:
+            return False
+        with socket.socket(self._sock.family, socket.SOCK_DGRAM) as probe, suppress(OSError):
+            device = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)
+            if device.rstrip(b"\0"):
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+            probe.connect(self._destination)
+            return bool(probe.getsockname()[0] != self._sock.getsockname()[0])
+        return False
+
+    def dropped(self) -> int:
+        """From SO_MEMINFO, by the kernel's own count."""
+        try:
+            numbers = self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
+        except OSError:
+            return 0
+        values = struct.unpack(f"={len(numbers) // 4}I", numbers)
+        return values[_MEMINFO_DROPS] if len(values) > _MEMINFO_DROPS else 0
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._sock.close()
+
+    def _send(self, packet: bytes, address: Address | None) -> Sent:
+        sock, clock = self._sock, self._clock
+        sent = Sent(clock.boot_ns(), clock.wall_ns())
+        if address is None:
+            sock.send(packet)
+        else:
+            sock.sendto(packet, address)
+        sent.call_ns = clock.boot_ns() - sent.boot_ns
+        if self._stamping is not None:
+            key = self._next_key
+            self._sent[key] = sent
+            self._sent.pop(key - _STAMPS_AWAITED, None)
+            self._next_key = (key + 1) & 0xFFFF_FFFF
+        return sent
+
+    def _start_stamping(self) -> int | None:
+        for option in _TIMESTAMPING:
+            with suppress(OSError):
+                self._sock.setsockopt(socket.SOL_SOCKET, option, _STAMP_FLAGS)
+                return option
+        return None
+
+    def _resynchronise(self) -> None:
+        """Restart the kernel's packet counter: whether a failed send raised it depends on the
+        kernel's version."""
+        self._read_errors()
+        if self._stamping is not None:
+            self._sock.setsockopt(socket.SOL_SOCKET, self._stamping, _STAMP_FLAGS & ~_OPT_ID)
+            self._sock.setsockopt(socket.SOL_SOCKET, self._stamping, _STAMP_FLAGS)
+            self._sent.clear()
+            self._next_key = 0
+
+    def _read_errors(self) -> None:
+        receive = self._sock.recvmsg
+        while True:
+            try:
+                quote, ancillary, _, address = receive(
+                    _ERROR_BYTES, _ANCILLARY_BYTES, socket.MSG_ERRQUEUE
+                )
+            except OSError:
+                return
+            kernel_ns, report = None, None
+            for level, kind, value in ancillary:
+                if level == socket.SOL_SOCKET:
+                    if kind in _STAMP_LAYOUT:
+                        kernel_ns = _kernel_ns(kind, value)
+                elif kind in (_IP_RECVERR, _IPV6_RECVERR):
+                    report = _EXTENDED_ERROR.unpack_from(value)
+            if report is not None:
+                self._report(report, kernel_ns, quote, address)
+
+    def _report(
+        self, report: tuple[int, ...], kernel_ns: int | None, quote: bytes, address: Address
+    ) -> None:
+        _, origin, kind, _, _, info, key = report
+        if origin == _ORIGIN_STAMP:
+            sent = self._sent.pop(key, None)
+            if sent is not None and info == _SEND_STAMP:
+                sent.kernel_ns = kernel_ns
+        elif origin in (_ORIGIN_ICMP, _ORIGIN_ICMP6):
+            self._refusals.append(Refusal(self._family, kind, quote, str(address[0])))
+
+
+class SocketIcmpChannel(SocketChannel):
+    """A real ICMP socket. icmplib opens it, and closes it when its own object goes."""
+
+    def __init__(self, opened: ICMPv4Socket | ICMPv6Socket, clock: Clock, ident: int) -> None:
+        super().__init__(opened.sock, clock, None)
+        self._opened = opened
+        self.raw: bool = opened.is_privileged
+        self.ident = ident if self.raw else int(opened.sock.getsockname()[1])
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._opened.close()
+
+
+class RealNetwork:
+    """The machine's own network."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._watched: dict[int, asyncio.AbstractEventLoop] = {}
+
+    def udp(self, way: Way, address: Address) -> Channel:
+        """A UDP socket connected to `address`, so that ICMP errors about it come back to it."""
+        sock = socket.socket(way.family, socket.SOCK_DGRAM)
+        try:
+            _prepare(sock, way)
+            _hear_refusals(sock)
+            if way.family == socket.AF_INET:
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, UDP_HOPS)
+            else:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, UDP_HOPS)
+            sock.connect(address)
+            return SocketChannel(sock, self._clock, address)
+        except BaseException:
+            sock.close()
+            raise
+
+    def icmp(self, way: Way, ident: int, cookie: bytes) -> IcmpChannel:
+        """A raw socket where that is permitted, else a ping socket."""
+        opened = _open_icmp(way.family)
+        try:
+            _prepare(opened.sock, way)
+            if opened.is_privileged:
+                _filter_replies(opened.sock, cookie)
+            else:
+                _hear_refusals(opened.sock)
+                opened.sock.bind(("", 0))
+            return SocketIcmpChannel(opened, self._clock, ident)
+        except BaseException:
+            opened.close()
+            raise
+
+    def watch(self, channel: Channel, act: Callable[[], None]) -> None:
+        """Through the running loop, whose selector reports the error queue as readable."""
+        assert isinstance(channel, SocketChannel)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(channel.fileno(), act)
+        self._watched[channel.fileno()] = loop
+
+    def unwatch(self, channel: Channel) -> None:
+        """Call it before `close`, while the file number is still this channel's."""
+        assert isinstance(channel, SocketChannel)
+        loop = self._watched.pop(channel.fileno(), None)
+        if loop is not None and not loop.is_closed():
+            loop.remove_reader(channel.fileno())
+
+
+def _open_icmp(family: int) -> ICMPv4Socket | ICMPv6Socket:
+    kind = ICMPv4Socket if family == socket.AF_INET else ICMPv6Socket
+    try:
+        try:
+            return kind(privileged=True)
+        except SocketPermissionError:
+            return kind(privileged=False)
+    except SocketPermissionError as error:
+        raise PermissionError(errno.EPERM, "neither raw nor ping sockets are permitted") from error
+    except ICMPSocketError as error:  # icmplib keeps the cause only as text and context
+        cause = error.__context__
+        raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
+
+
+def _prepare(sock: socket.socket, way: Way) -> None:
+    """What all our sockets have in common: way out, marking, hop limits of replies, room."""
+    if way.interface is not None:
+        device = way.interface.encode()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+    if way.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, way.dscp << 2)
+        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, way.dscp << 2)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
+    except PermissionError:  # then as much as net.core.rmem_max lets everyone have
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+
+
+def _hear_refusals(sock: socket.socket) -> None:
+    if sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+
+
+def _filter_replies(sock: socket.socket, cookie: bytes) -> None:
+    """Let the kernel drop what is neither an echo reply with our cookie nor an ICMP error.
+
+    A raw socket hears every ICMP packet of the machine. Classic BPF: IPv4 raw sockets filter from
+    the IP header on, IPv6 ones from the ICMPv6 header on.
+    """
+    four = sock.family == socket.AF_INET
+    reply, unreachable, expired = (0, 3, 11) if four else (129, 1, 3)
+    program = [
+        (0xB1 if four else 0x01, 0, 0, 0),  # x = length of the IPv4 header, or 0
+        (0x50, 0, 0, 0),  # a = byte x + 0, the ICMP type
+        (0x15, 2, 0, unreachable),
+        (0x15, 1, 0, expired),
+        (0x15, 1, 4, reply),
+        (0x06, 0, 0, 0xFFFF_FFFF),  # accept
+        (0x40, 0, 0, 8),  # a = word x + 8, the first after the ICMP header
+        (0x15, 0, 1, int.from_bytes(cookie[:4], "big")),
+        (0x06, 0, 0, 0xFFFF_FFFF),
+        (0x06, 0, 0, 0),  # drop
+    ]
+    code = b"".join(struct.pack("=HBBI", *step) for step in program)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    filter_ = struct.pack("@HP", len(program), ctypes.addressof(buffer))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)

@@ -1,0 +1,163 @@
+"""The store on a disk that may fail: reopened after an error, mended when damaged, kept from full.
+
+After a failed write nobody knows what the disk holds (the kernel forgets a failed fsync), so the
+file is closed and read anew before it is used again, and a doubtful append is looked up there.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from agent import spool_rows
+from agent.spool_ballast import Ballast
+from agent.spool_gaps import Moment
+from agent.spool_open import open_store
+from agent.spool_pack import Line
+from agent.spool_room import drop_bytes
+from agent.spool_rows import line_guard
+from agent.spool_store import PAGE_BYTES, SpoolFull, SpoolUnavailable, Store
+
+log = logging.getLogger(__name__)
+
+_ROOM = 256 * 1024
+"""Bytes of batches dropped at a time on a full disk, so that it is not full again at once."""
+
+T = TypeVar("T")
+
+
+class Disk:
+    """One store behind one lock."""
+
+    def __init__(self, path: Path, ballast: Ballast, now: Callable[[], Moment]) -> None:
+        self.lock = threading.RLock()
+        self._doubtful: frozenset[bytes] = frozenset()
+        """Guards of the records of an append that failed half way."""
+        self._settled: frozenset[bytes] = frozenset()
+        """Those of them that were found in the file afterwards."""
+        self._path = path
+        self._ballast = ballast
+        self._now = now
+        opened = open_store(path, now(), witness=ballast.path.exists())
+        self.gaps = opened.gaps
+        self._store: Store | None = opened.store
+        self._life = opened.store.life
+        ballast.restore()
+
+    def run(self, act: Callable[[Store], T]) -> T:
+        """Run `act` on the open store; once more where the file turned out to be damaged.
+
+        Raises SpoolUnavailable for what the disk refuses.
+        """
+        with self.lock:
+            try:
+                return self._try(act)
+            except (apsw.CorruptError, apsw.NotADBError) as error:
+                log.warning("spool %s: %s", self._path, error)
+            try:
+                return self._try(act)
+            except (apsw.CorruptError, apsw.NotADBError) as error:
+                raise SpoolUnavailable(f"spool {self._path}: {error}") from error
+
+    def write(self, act: Callable[[Store], T], *, grows: bool = False) -> T:
+        """Run `act` in a transaction; durable on return.
+
+        `grows` is for what only adds: it never eats the reserve that dropping needs. Raises
+        SpoolFull, or SpoolUnavailable.
+        """
+
+        def attempt(store: Store) -> T:
+            try:
+                return store.transact(lambda: act(store))
+            except apsw.FullError:
+                return self._make_room(store, act, grows)
+
+        return self.run(attempt)
+
+    def doubt(self, lines: Sequence[Line]) -> None:
+        """An append of these failed: whether they are in the file is seen when it is read anew."""
+        self._doubtful |= {line_guard(self._life.era, line) for line in lines}
+
+    def unsettled(self, lines: Sequence[Line]) -> list[Line]:
+        """Those of the lines that no failed append has left in the file."""
+        if not self._settled:
+            return list(lines)
+        return [line for line in lines if line_guard(self._life.era, line) not in self._settled]
+
+    def taken(self, lines: Sequence[Line]) -> None:
+        """These are in the file for certain."""
+        if self._settled:
+            self._settled -= {line_guard(self._life.era, line) for line in lines}
+
+    def _try(self, act: Callable[[Store], T]) -> T:
+        store = self._ready()
+        try:
+            result = act(store)
+        except (apsw.CorruptError, apsw.NotADBError):
+            self.let_go()
+            raise
+        except (apsw.ConstraintError, apsw.SQLError, apsw.MisuseError):
+            raise
+        except (apsw.Error, OSError) as error:
+            self.let_go()
+            raise SpoolUnavailable(f"spool {self._path}: {error}") from error
+        self._life = store.life
+        return result
+
+    def _ready(self) -> Store:
+        if self._store is None:
+            opened = open_store(self._path, self._now(), witness=True, hint=self._life)
+            self._store = opened.store
+            self._life = opened.store.life
+            self._settled |= self._doubtful & spool_rows.guards(opened.store)
+            self._doubtful = frozenset()
+        return self._store
+
+    def let_go(self) -> None:
+        """Close the file; the next call opens it again."""
+        if self._store is not None:
+            store, self._store = self._store, None
+            try:
+                store.close()
+            except apsw.Error as error:
+                log.debug("spool %s: closing: %s", self._path, error)
+
+    def _make_room(self, store: Store, act: Callable[[Store], T], grows: bool) -> T:
+        """The disk is full: use the reserve, drop the oldest, take the reserve again."""
+        log.warning("spool %s: the disk is full", self._path)
+        self._ballast.release()
+        try:
+            store.checkpoint()
+            if grows:
+                return self._add(store, act)
+            result = store.transact(lambda: act(store))
+            store.checkpoint()
+            while not self._ballast.restore() and self._drop_some(store):
+                pass
+            return result
+        except apsw.FullError as error:
+            raise SpoolFull(f"spool {self._path}: no room on the disk") from error
+        finally:
+            if not self._ballast.restore():
+                log.warning("spool %s: no room for its reserve", self._path)
+
+    def _add(self, store: Store, act: Callable[[Store], T]) -> T:
+        while True:
+            if self._ballast.restore():
+                try:
+                    return store.transact(lambda: act(store))
+                except apsw.FullError:
+                    self._ballast.release()
+            if not self._drop_some(store):
+                raise apsw.FullError("nothing left to drop")
+
+    def _drop_some(self, store: Store) -> bool:
+        """Drop the oldest and give their pages back to the disk; False where there are none."""
+        moment = self._now()
+        dropped = store.transact(lambda: drop_bytes(store, _ROOM, moment))
+        store.shrink(2 * _ROOM // PAGE_BYTES)
+        store.checkpoint()
+        return dropped > 0

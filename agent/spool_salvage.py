@@ -1,0 +1,185 @@
+"""What can be read of a damaged spool and agrees with its digests, carried into a new file.
+
+The damaged file is only read. Tables are walked from both ends and, between the places where
+the walk breaks, probed row by row; a batch counts as saved when its bytes parse as what was sealed.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from agent import spool_queue, spool_rows
+from agent.spool_gaps import Lost, Moment, told
+from agent.spool_store import Life, Store, Unsound, decode_life
+from wire.batch import parse
+from wire.errors import WireError
+from wire.journal import Gap, GapReason
+
+_PROBES = 200_000
+"""Rows looked for one by one behind a broken page."""
+
+
+class Salvage:
+    """One attempt. `gaps` are written into the new store as they are found."""
+
+    def __init__(self, moment: Moment, hint: Life | None) -> None:
+        self.gaps: list[Gap] = []
+        self._moment = moment
+        self._hint = hint
+        self._batches = 0
+        self._full = False
+
+    def into(self, path: Path, new: Path, why: str) -> None:
+        """Fill a new store at `new` with what `path` still gives. Raises apsw.Error for `new`."""
+        source = _source(path)
+        store = Store.create(new, self._hint or Life())
+        try:
+            # Nothing promised rests on this file before it has its name: one sync at the end.
+            store.execute("PRAGMA synchronous = OFF")
+            if source is not None:
+                self._carry(source, store)
+            reason = GapReason.CORRUPT if self._batches else GapReason.SPOOL_LOST
+            detail = f"{why[:200]}; {self._batches} batches saved"
+            self._note(store, blanket(self._moment, reason, detail))
+        finally:
+            store.close()
+            if source is not None:
+                source.close(True)
+
+    def _carry(self, source: apsw.Connection, store: Store) -> None:
+        # The newest first: where there is not room for all, the oldest are what stays behind.
+        for batch_id, data in _rows(source, "body", "id, data"):
+            self._batch(source, store, (batch_id, data))
+        life = self._hint or _life(source)
+        store.life = _caught_up(store, life or Life())
+        if life is not None:
+            self._records(source, store)
+        for row in _rows(source, "batch", ", ".join(spool_queue.Entry._fields)):
+            self._missing(store, spool_queue.Entry(*row))
+
+    def _batch(self, source: apsw.Connection, store: Store, row: tuple[Any, Any]) -> None:
+        batch_id, data = row
+        if self._full or not isinstance(data, bytes):
+            return
+        try:
+            made = spool_queue.entry_of(batch_id, parse(data))
+        except WireError:
+            return
+        known = _entry(source, batch_id)
+        # Without a sound entry a batch waits again: the ledger knows a repeat when it sees one.
+        entry = known if known is not None and known[:9] == made[:9] else made
+        try:
+            store.transact(lambda: spool_queue.insert(store, entry, data))
+            self._batches += 1
+        except apsw.FullError:
+            self._full = True
+        except apsw.ConstraintError:
+            return
+
+    def _missing(self, store: Store, entry: spool_queue.Entry) -> None:
+        if entry.receipt is not None or not isinstance(entry.epoch, bytes):
+            return
+        if not isinstance(entry.seq, int) or spool_queue.find(store, entry.epoch, entry.seq):
+            return
+        reason = GapReason.SPOOL_FULL if self._full else GapReason.CORRUPT
+        lost = Lost(reason, entry.epoch, entry.seq, entry.seq, entry.observations)
+        self._note(store, told(lost, self._moment))
+
+    def _note(self, store: Store, gap: Gap) -> None:
+        store.transact(lambda: spool_rows.tell(store, self._moment, gap))
+        self.gaps.append(gap)
+
+    def _records(self, source: apsw.Connection, store: Store) -> None:
+        rows = sorted(_rows(source, "record", spool_rows.COLUMNS), key=lambda row: row[7])
+
+        def act() -> None:
+            for row in rows:
+                if (line := spool_rows.sound_line(row)) is not None:
+                    spool_rows.insert(store, row[6], [line], row[8])
+
+        store.transact(act)
+
+
+def blanket(moment: Moment, reason: GapReason, detail: str) -> Gap:
+    """A gap that says that something is missing where nobody can know how much."""
+    return Gap(boot_ns=moment.boot_ns, wall_ns=moment.wall_ns, reason=reason, detail=detail[:256])
+
+
+def _source(path: Path) -> apsw.Connection | None:
+    connection = None
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA cache_size = -512")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    except apsw.Error:
+        if connection is not None:
+            connection.close(True)
+        return None
+    return connection
+
+
+def _life(source: apsw.Connection) -> Life | None:
+    try:
+        return decode_life(source.execute("SELECT body, guard FROM life").fetchall())
+    except (Unsound, apsw.Error):
+        return None
+
+
+def _caught_up(store: Store, life: Life) -> Life:
+    """`life`, which may be older than the newest batch that was saved."""
+    rows = store.execute(
+        "SELECT id, epoch, boot_id, seq, digest FROM batch ORDER BY id DESC LIMIT 1"
+    )
+    if not rows or rows[0][0] < life.next_id:
+        return life
+    batch_id, epoch, boot_id, seq, digest = rows[0]
+    return msgspec.structs.replace(
+        life,
+        next_id=batch_id + 1,
+        epoch=epoch,
+        boot_id=boot_id,
+        next_seq=seq + 1,
+        head=digest,
+        clean=False,
+    )
+
+
+def _entry(source: apsw.Connection, batch_id: int) -> spool_queue.Entry | None:
+    fields = ", ".join(spool_queue.Entry._fields)
+    rows: list[Any]
+    try:
+        rows = source.execute(f"SELECT {fields} FROM batch WHERE id = ?", (batch_id,)).fetchall()
+    except apsw.Error:
+        return None
+    return spool_queue.Entry(*rows[0]) if rows else None
+
+
+def _rows(source: apsw.Connection, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
+    """Every readable row of a table, the newest first as far as the pages allow."""
+    select = f"SELECT id, {columns} FROM {table}"
+    ends: list[int | None] = []
+    for order, bound in (("DESC", None), ("ASC", 0)):
+        last: int | None = None
+        try:
+            for key, *row in source.execute(f"{select} ORDER BY id {order}"):
+                if bound is not None and ends[0] is not None and key >= ends[0]:
+                    return
+                last = key
+                yield tuple(row)
+            return
+        except apsw.Error:
+            ends.append(last)
+    high, low = ends
+    if low is None or high is None:
+        return
+    for key in range(high - 1, max(low, high - _PROBES), -1):
+        try:
+            for _, *row in source.execute(f"{select} WHERE id = ?", (key,)):
+                yield tuple(row)
+        except apsw.Error:
+            continue

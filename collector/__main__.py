@@ -1,0 +1,182 @@
+"""`pantau-collector`: the hub's commands."""
+
+import asyncio
+import importlib.metadata
+import sys
+from pathlib import Path
+
+import click
+
+from runtime.settings import SettingsError
+
+CONFIG = click.option(
+    "--config.file",
+    "config",
+    type=click.Path(path_type=Path),
+    default=Path("/etc/pantau/collector.yaml"),
+    show_default=True,
+    help="Settings; nodes and links are named in it.",
+)
+
+
+def _fail(error: Exception) -> None:
+    click.echo(f"pantau-collector: {error}", err=True)
+    sys.exit(1)
+
+
+@click.group(
+    help="Takes the agents' reports in, keeps them as evidence, shows what is known now.\n\n"
+    "First time: write collector.yaml, nodes.yaml and links.yaml (see configs/), `check` them,"
+    " `serve`, then `invite` each node."
+)
+@click.version_option(importlib.metadata.version("pantau"), prog_name="pantau-collector")
+def main() -> None:
+    """See the help text above."""
+
+
+@main.command()
+@CONFIG
+@click.option(
+    "--log.level",
+    "level",
+    default="info",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+)
+@click.option(
+    "--log.format", "form", default="plain", show_default=True, type=click.Choice(["plain", "json"])
+)
+def serve(config: Path, level: str, form: str) -> None:
+    """Run the collector until SIGTERM. SIGHUP reloads nodes and links."""
+    from collector.app import Collector
+    from collector.app import serve as run
+    from collector.ledger.sqlite import LedgerError
+    from collector.settings import read
+    from runtime.clock import SystemClock
+    from runtime.logs import set_up
+
+    set_up(level, form)
+
+    async def start() -> None:
+        await run(Collector(read(config), SystemClock()))
+
+    try:
+        asyncio.run(start())
+    except (SettingsError, LedgerError, OSError, ValueError) as error:
+        _fail(error)
+
+
+@main.command()
+@CONFIG
+def check(config: Path) -> None:
+    """Check all settings files and start nothing."""
+    from collector import inventory
+    from collector.settings import read
+
+    try:
+        located = read(config)
+        both = inventory.read(
+            located.path(located.settings.nodes_file), located.path(located.settings.links_file)
+        )
+    except SettingsError as error:
+        _fail(error)
+        return
+    bare = sorted(set(both.nodes) - {link.node for link in both.links.values()})
+    click.echo(f"{config}: good: {len(both.nodes)} nodes, {len(both.links)} links")
+    if bare:
+        click.echo(f"note: nodes without a link: {', '.join(bare)}")
+    if located.settings.stamp.address is None:
+        click.echo("note: stamp.address is missing; `serve` needs it")
+
+
+@main.command()
+@CONFIG
+@click.argument("node")
+@click.option(
+    "--days",
+    default=14.0,
+    show_default=True,
+    type=click.FloatRange(min=0.001),
+    help="How long the token may wait to be used.",
+)
+def invite(config: Path, node: str, days: float) -> None:
+    """Print a join token for NODE: it works once, for one box."""
+    from collector import enrol, identity, inventory
+    from collector.ledger.sqlite import LedgerError, SqliteLedger
+    from collector.settings import read
+    from runtime.clock import SystemClock
+
+    try:
+        located = read(config)
+        both = inventory.read(
+            located.path(located.settings.nodes_file), located.path(located.settings.links_file)
+        )
+        if node not in both.nodes:
+            raise SettingsError(
+                f"{located.path(located.settings.nodes_file)}: no node {node!r};"
+                f" known: {', '.join(sorted(both.nodes)) or 'none'}"
+            )
+        ledger = SqliteLedger(located.data_dir / "ledger.db")
+        token = enrol.invite(
+            ledger,
+            identity.load_or_make(located.data_dir),
+            SystemClock(),
+            node,
+            int(days * enrol.DAY_NS),
+        )
+        ledger.close()
+    except (SettingsError, LedgerError, ValueError) as error:
+        _fail(error)
+        return
+    url = located.settings.public_url or f"http://THIS-HOST:{located.settings.http.port}"
+    click.echo(f"Join token for {node}, good once within {days:g} days. On the box:\n", err=True)
+    click.echo(f"  pantau-agent enrol {url} --token \\", err=True)
+    click.echo(str(token))
+
+
+@main.command()
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--revoke", metavar="AGENT", help="Refuse this agent (its id) from now on.")
+def agents(config: Path, as_json: bool, revoke: str | None) -> None:
+    """List enrolled agents, or revoke one."""
+    from collector import tables
+
+    try:
+        tables.agents(config, as_json=as_json, revoke=revoke)
+    except (SettingsError, ValueError, OSError) as error:
+        _fail(error)
+
+
+@main.command()
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--url", help="Where the running collector answers; by default on this machine.")
+def links(config: Path, as_json: bool, url: str | None) -> None:
+    """List all links as the running collector knows them now."""
+    from collector import tables
+
+    try:
+        tables.links(config, as_json=as_json, url=url)
+    except (SettingsError, ValueError, OSError) as error:
+        _fail(error)
+
+
+@main.command()
+@click.option(
+    "--for",
+    "duration",
+    default=None,
+    metavar="60s",
+    help="Run so long unattended; exit status 0 only if all that was promised happened.",
+)
+@click.option("--keep", is_flag=True, help="Keep the data folder.")
+def demo(duration: str | None, keep: bool) -> None:
+    """A collector and three nodes behind links of different quality, on this machine."""
+    from collector.demo import run
+
+    sys.exit(run(duration, keep=keep))
+
+
+if __name__ == "__main__":
+    main()

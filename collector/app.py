@@ -1,0 +1,204 @@
+"""The collector, put together: the only place where its parts meet."""
+
+import asyncio
+import logging
+import signal
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+from collector import identity as keys
+from collector import inventory
+from collector.board import Board
+from collector.committer import Committer
+from collector.counters import Counters
+from collector.desk import Desk
+from collector.fleet import Fleet
+from collector.ingest import Ingest, ReceiptSigner
+from collector.inventory import ReflectorAddress
+from collector.ledger.sqlite import SqliteLedger
+from collector.live import Live
+from collector.reflector import Reflector, ReflectorSettings
+from collector.roster import Roster
+from collector.sessions import SessionTable
+from collector.settings import Located
+from collector.web.agents import AgentEndpoints
+from collector.web.pages import Pages
+from runtime.clock import Clock
+from runtime.settings import SettingsError
+from runtime.supervise import every, run_until
+from wire.batch import MAX_BATCH_BYTES
+
+log = logging.getLogger(__name__)
+REFRESH_S = 2.0
+"""How often changes by other processes and the evidence heads are looked at."""
+STOP_WITHIN_S = 3.0
+
+
+class Collector:
+    """One running collector."""
+
+    def __init__(self, located: Located, clock: Clock) -> None:
+        """Open the ledger and read nodes and links. Raises SettingsError or LedgerError."""
+        self._located, self._clock = located, clock
+        settings = located.settings
+        if settings.stamp.address is None:
+            raise SettingsError(
+                f"{located.file}: stamp.address: missing: the literal address at which agents"
+                " reach the reflector"
+            )
+        identity = keys.load_or_make(located.data_dir)
+        self.ledger = SqliteLedger(located.data_dir / "ledger.db")
+        self.table = SessionTable()
+        self.counters = Counters(self.table)
+        self.roster = Roster(self.ledger, settings.limits)
+        self.reflector = Reflector(
+            self.table, clock, ReflectorSettings(settings.stamp.host, settings.stamp.port)
+        )
+        fleet = Fleet(self.ledger, self.roster, self.table, identity, self._reflector_address)
+        self.board = Board(fleet, Live(settings.silence_after_s), self.table, self.counters)
+        self._committer = Committer(self.ledger, settings.limits.commit_queue)
+        signer = ReceiptSigner(self.ledger.ledger_id, identity.signing)
+        desk = Desk(
+            ledger=self.ledger,
+            roster=self.roster,
+            board=self.board,
+            ingest=Ingest(self.roster, self._committer, signer, self.board, clock),
+            identity=identity,
+            clock=clock,
+            counters=self.counters,
+            catchup_bytes_per_s=settings.limits.catchup_bytes_per_s,
+        )
+        self.counters.queue.set_function(lambda: self._committer.waiting)
+        self.counters.agents.set_function(lambda: len(self.roster.active()))
+        self.pages = Pages(self.board, self.counters, clock, self.reload)
+        self._app = web.Application(client_max_size=MAX_BATCH_BYTES)
+        self._app.add_routes([*AgentEndpoints(desk).routes(), *self.pages.routes()])
+        self.port = settings.http.port
+        self._inventory = self._read()
+
+    def _reflector_address(self) -> ReflectorAddress:
+        stamp = self._located.settings.stamp
+        assert stamp.address is not None  # checked at start
+        return ReflectorAddress(stamp.address, self.reflector.port, stamp.authenticated)
+
+    def _read(self) -> inventory.Inventory:
+        settings = self._located.settings
+        return inventory.read(
+            self._located.path(settings.nodes_file), self._located.path(settings.links_file)
+        )
+
+    def _load(self) -> None:
+        self.board.fleet.load(self._inventory)
+        self.board.evidence.load(
+            self._inventory, self.ledger.tallies(), self.ledger.gap_observations()
+        )
+        self.counters.reload_ok.set(1)
+        self.counters.reload_at.set(self._clock.wall_ns() / 1e9)
+
+    def reload(self) -> None:
+        """Take nodes and links anew; on an error the former ones stay. Raises SettingsError."""
+        try:
+            self._inventory = self._read()
+        except SettingsError as error:
+            self.counters.reload_ok.set(0)
+            log.error("nodes and links were not taken: %s", error)
+            raise
+        self._load()
+        log.info(
+            "%d nodes and %d links loaded", len(self._inventory.nodes), len(self._inventory.links)
+        )
+
+    async def _refresh(self) -> None:
+        if await asyncio.to_thread(self.ledger.changed):
+            self.roster.refresh()
+            self.board.fleet.register()
+        heads = await asyncio.to_thread(self.ledger.heads)
+        self.board.heads = {head.agent_id: head for head in heads}
+
+    def _tls(self) -> ssl.SSLContext | None:
+        http = self._located.settings.http
+        if http.cert_file is None or http.key_file is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(
+            self._located.path(http.cert_file), self._located.path(http.key_file)
+        )
+        return context
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop`. Takes no new report after it; what was taken is committed."""
+        settings = self._located.settings
+        await self.reflector.start()
+        self._load()
+        await self._refresh()
+        # The HTTP layer never decompresses: a body is our own frame, checked before it is opened.
+        runner = web.AppRunner(
+            self._app, auto_decompress=False, access_log=None, shutdown_timeout=STOP_WITHIN_S
+        )
+        await runner.setup()
+        site = web.TCPSite(runner, settings.http.host, settings.http.port, ssl_context=self._tls())
+        closed = asyncio.Event()
+        try:
+            await site.start()
+            self.port = runner.addresses[0][1]
+            self.pages.ready = True
+            log.info(
+                "listening: HTTP port %d, STAMP port %d, ledger %s",
+                self.port,
+                self.reflector.port,
+                self.ledger.ledger_id.hex(),
+            )
+            tasks = {
+                "committer": self._committer.run,
+                "refresh": lambda: every(REFRESH_S, self._refresh),
+                "shutdown": lambda: self._shut(stop, runner, closed),
+            }
+            await run_until(closed, tasks)
+        finally:
+            self.pages.ready = False
+            await runner.cleanup()
+            await self.reflector.close()
+            self.ledger.close()
+            log.info("stopped")
+
+    async def _shut(
+        self, stop: asyncio.Event, runner: web.AppRunner, closed: asyncio.Event
+    ) -> None:
+        """On `stop`: no new requests, those under way end (their commits too), then close."""
+        await stop.wait()
+        self.pages.ready = False
+        await runner.cleanup()
+        closed.set()
+        await asyncio.Event().wait()
+
+
+@contextmanager
+def signals(stop: asyncio.Event, hangup: Collector) -> Iterator[None]:
+    """SIGTERM and SIGINT stop, SIGHUP reloads nodes and links."""
+    loop = asyncio.get_running_loop()
+
+    def reload() -> None:
+        # A wrong file was logged by reload and leaves the former state: nothing to add here.
+        try:
+            hangup.reload()
+        except SettingsError:
+            return
+
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(one)
+
+
+async def serve(collector: Collector) -> None:
+    """Run until a signal says stop."""
+    stop = asyncio.Event()
+    with signals(stop, collector):
+        await collector.run(stop)

@@ -1,0 +1,177 @@
+"""What the collector shows: evidence counted, live state judged, one row per link.
+
+Views only: nothing here is ever an input to a verdict.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from collector import metrics as m
+from collector.counters import Counters
+from collector.fleet import Fleet
+from collector.inventory import HUB_TARGET, Link, Node
+from collector.ledger import Agent, Entry, Head, PlacedBy, Stored
+from collector.live import WINDOW_S, AgentNow, Known, LinkState, Live, Reason
+from collector.reading import Scope
+from collector.sessions import SessionTable, SessionView
+from wire.instant import ClockClass
+from wire.message import TargetStatus
+
+log = logging.getLogger(__name__)
+NS = 1_000_000_000
+
+
+class LinkRow(NamedTuple):
+    """One link as it is known now."""
+
+    link: Link
+    node: Node
+    known: Known
+    view: SessionView | None
+    reported: TargetStatus | None
+    agent: Agent | None
+    head: Head | None
+    heard_ago_s: float | None
+
+
+class Board:
+    """Joins fleet, live state and evidence; also keeps the books of the ingest."""
+
+    def __init__(
+        self, fleet: Fleet, live: Live, table: SessionTable, counters: Counters
+    ) -> None:
+        self.fleet, self.live, self._table, self._counters = fleet, live, table, counters
+        self.evidence = m.EvidenceSeries()
+        self.heads: dict[bytes, Head] = {}
+        self._warned: set[bytes] = set()
+
+    def scope(self, agent: Agent) -> Scope:
+        """Links that this agent may speak of."""
+        return self.fleet.scope(agent)
+
+    def taken(self, agent: Agent, entry: Entry, stored: Stored) -> None:
+        """Count a batch that has become durable, if it is new."""
+        if not stored.new:
+            self._counters.duplicates.inc()
+            return
+        self._counters.observations.inc(entry.batch.header.observations)
+        if stored.placement is not None and stored.placement.placed_by is PlacedBy.RECEIVED:
+            self._untrusted(agent)
+        for one in entry.targets:
+            self.evidence.count(one, stored)
+        links = self.fleet.inventory.links
+        for gap in entry.gaps:
+            if gap.link in links and gap.count is not None:
+                self.evidence.gap(gap.link, gap.count * links[gap.link].interval_s)
+
+    def _untrusted(self, agent: Agent) -> None:
+        """Said once per agent: such a box, with no battery for its clock, does it at every boot."""
+        self._counters.untrusted.inc()
+        if agent.agent_id not in self._warned:
+            self._warned.add(agent.agent_id)
+            log.warning("agent %s of node %s has no clock that can be believed: its evidence is"
+                        " kept and placed by the hub's clock", agent.agent_id.hex(), agent.node)
+
+    def rows(self, now_boot_ns: int) -> Iterator[LinkRow]:
+        """Every link, in the inventory's order."""
+        for link in self.fleet.inventory.links.values():
+            yield self.row(link, now_boot_ns)
+
+    def row(self, link: Link, now_boot_ns: int) -> LinkRow:
+        """One link as it is known now."""
+        ssid = self.fleet.ssids[link.id]
+        view = self._table.view(ssid)
+        forward = self._table.recent(ssid, now_boot_ns, WINDOW_S)
+        reported = self.live.reported(link.id, HUB_TARGET, now_boot_ns)
+        agent = self.fleet.owners.get(link.node)
+        heard = None if view is None else (now_boot_ns - view.last_heard_boot_ns) / NS
+        return LinkRow(
+            link,
+            self.fleet.inventory.nodes[link.node],
+            self.live.state(view, forward, reported, now_boot_ns),
+            view,
+            reported,
+            agent,
+            None if agent is None else self.heads.get(agent.agent_id),
+            heard,
+        )
+
+    def page(self, now_boot_ns: int) -> str:
+        """All link and agent series in the Prometheus text format."""
+        rendered: dict[m.Family, list[str]] = {family: [] for family in m.FROM_LIVE}
+        for row in self.rows(now_boot_ns):
+            for family, line in _link_samples(row):
+                rendered[family].append(line)
+        for now in self.live.agents():
+            for family, line in _agent_samples(now):
+                rendered[family].append(line)
+        return m.page(self.evidence.pages()) + m.page(rendered.items())
+
+
+def _info(row: LinkRow) -> str:
+    link, node = row.link, row.node
+    return m.labels(
+        link=link.id,
+        node=link.node,
+        node_name=node.name,
+        kind=node.kind,
+        district=node.district,
+        provider=link.provider,
+        medium=link.medium,
+        pop=link.pop,
+        circuit=link.circuit or "",
+    )
+
+
+def _link_samples(row: LinkRow) -> Iterable[tuple[m.Family, str]]:
+    link = row.link
+    label = m.labels(link=link.id, node=link.node)
+    yield m.INFO, m.sample(m.INFO, _info(row), 1)
+    open_label = label[:-1]
+    for state in LinkState:
+        yield (
+            m.STATE,
+            f'{m.STATE.name}{open_label},state="{state}"}} {int(row.known.state is state)}\n',
+        )
+    for reason in Reason:
+        held = int(row.known.reason is reason)
+        yield m.REASON, f'{m.REASON.name}{open_label},reason="{reason}"}} {held}\n'
+    if row.heard_ago_s is not None:
+        yield m.HEARD_AGE, m.sample(m.HEARD_AGE, label, row.heard_ago_s)
+    lost, heard = (0, 0) if row.view is None else (row.view.forward_lost, row.view.packets_received)
+    yield m.HUB_LOST, m.sample(m.HUB_LOST, label, lost)
+    yield m.HUB_HEARD, m.sample(m.HUB_HEARD, label, heard)
+    yield from _reported_samples(row.reported, label)
+    if row.head is not None:
+        yield m.MISSING, m.sample(m.MISSING, label, row.head.missing)
+        if row.head.settled_wall_ns is not None:
+            yield m.SETTLED, m.sample(m.SETTLED, label, row.head.settled_wall_ns / NS)
+
+
+def _reported_samples(reported: TargetStatus | None, label: str) -> Iterable[tuple[m.Family, str]]:
+    if reported is None:
+        return
+    if reported.rtt_median_ns is not None:
+        yield m.LIVE_RTT, m.sample(m.LIVE_RTT, label, reported.rtt_median_ns / NS)
+    if reported.sent:
+        yield m.LIVE_LOSS, m.sample(m.LIVE_LOSS, label, reported.lost / reported.sent)
+
+
+def _agent_samples(now: AgentNow) -> Iterable[tuple[m.Family, str]]:
+    status, spool = now.status, now.status.spool
+    agent_id = now.agent.agent_id.hex()
+    label = m.labels(node=now.agent.node, agent=agent_id)
+    info = m.labels(node=now.agent.node, agent=agent_id, version=status.agent_version)
+    yield m.AGENT_INFO, m.sample(m.AGENT_INFO, info, 1)
+    yield m.AGENT_STATUS, m.sample(m.AGENT_STATUS, label, now.received_wall_ns / NS)
+    for clock in ClockClass:
+        held = int(status.clock is clock)
+        yield m.AGENT_CLOCK, f'{m.AGENT_CLOCK.name}{label[:-1]},class="{clock}"}} {held}\n'
+    offset = (status.wall_ns - now.received_wall_ns) / NS
+    yield m.AGENT_OFFSET, m.sample(m.AGENT_OFFSET, label, offset)
+    yield m.AGENT_WAITING, m.sample(m.AGENT_WAITING, label, spool.batches_waiting)
+    yield m.AGENT_SPOOL, m.sample(m.AGENT_SPOOL, label, spool.bytes_used)
+    yield m.AGENT_CAP, m.sample(m.AGENT_CAP, label, spool.bytes_cap)
+    yield m.AGENT_REFUSED, m.sample(m.AGENT_REFUSED, label, spool.refused)
+    yield m.AGENT_DROPPED, m.sample(m.AGENT_DROPPED, label, spool.dropped_observations)

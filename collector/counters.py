@@ -1,0 +1,104 @@
+"""The collector's metrics about itself, in a registry of its own."""
+
+import importlib.metadata
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from collector.sessions import DropReason, SessionTable
+from wire.errors import Refusal
+
+WHAT = ("batch", "status", "enrol")
+
+
+class _StampDrops(Collector):
+    """The reflector's own counts, read when scraped."""
+
+    def __init__(self, table: SessionTable) -> None:
+        self._table = table
+
+    def collect(self) -> Iterable[Metric]:
+        """One counter, a series per reason."""
+        family = CounterMetricFamily(
+            "pantau_collector_stamp_packets_dropped", "STAMP packets not answered.",
+            labels=["reason"],
+        )
+        for reason in DropReason:
+            family.add_metric([reason], self._table.dropped.get(reason, 0))
+        yield family
+
+
+class Counters:
+    """Everything under `pantau_collector_`."""
+
+    def __init__(self, table: SessionTable) -> None:
+        self.registry = CollectorRegistry()
+        prefix = "pantau_collector"
+        self.build = Gauge(
+            f"{prefix}_build_info",
+            "Version of this collector; always 1.",
+            ["version"],
+            registry=self.registry,
+        )
+        self.build.labels(importlib.metadata.version("pantau")).set(1)
+        self.requests = Counter(
+            f"{prefix}_requests_accepted",
+            "Messages taken from agents.",
+            ["what"],
+            registry=self.registry,
+        )
+        self.refused = Counter(
+            f"{prefix}_requests_refused",
+            "Messages refused; nothing of them is kept.",
+            ["what", "reason"],
+            registry=self.registry,
+        )
+        for what in WHAT:
+            self.requests.labels(what)
+            for refusal in Refusal:
+                self.refused.labels(what, refusal)
+        self.duplicates = Counter(
+            f"{prefix}_batches_duplicate",
+            "Batches that were here already.",
+            registry=self.registry,
+        )
+        self.observations = Counter(
+            f"{prefix}_observations",
+            "Observations made durable, each once.",
+            registry=self.registry,
+        )
+        self.untrusted = Counter(
+            f"{prefix}_batches_clock_untrusted",
+            "Batches whose agent clock could not be believed; placed by the hub's clock.",
+            registry=self.registry,
+        )
+        self.take_seconds = Histogram(
+            f"{prefix}_batch_duration_seconds",
+            "From a batch's last byte to its receipt.",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+            registry=self.registry,
+        )
+        self.queue = Gauge(
+            f"{prefix}_commit_queue_batches",
+            "Batches waiting for the disk.",
+            registry=self.registry,
+        )
+        self.registry.register(_StampDrops(table))
+        self.agents = Gauge(f"{prefix}_agents", "Agents that may report.", registry=self.registry)
+        self.reload_ok = Gauge(
+            f"{prefix}_config_last_reload_successful",
+            "1 if the last reload was taken.",
+            registry=self.registry,
+        )
+        self.reload_at = Gauge(
+            f"{prefix}_config_last_reload_success_timestamp_seconds",
+            "When nodes and links were last taken.",
+            registry=self.registry,
+        )
+
+    def page(self) -> str:
+        """This registry in the text format."""
+        return generate_latest(self.registry).decode()

@@ -1,0 +1,126 @@
+"""The three exchanges with an agent: enrolment, status, batch; bytes in, bytes out.
+
+Every refusal passes here once: counted, and logged as one line that says whose it was and why.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from collector.board import Board
+from collector.counters import Counters
+from collector.enrol import enrol
+from collector.identity import Identity
+from collector.ingest import Ingest
+from collector.ledger import Agent, Ledger
+from collector.roster import Roster
+from runtime.clock import SECOND, Clock
+from wire import message
+from wire.errors import Refusal, WireError
+from wire.message import Enrolled, Status, StatusReply
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """What the HTTP endpoints call."""
+
+    ledger: Ledger
+    roster: Roster
+    board: Board
+    ingest: Ingest
+    identity: Identity
+    clock: Clock
+    counters: Counters
+    catchup_bytes_per_s: int | None
+
+    async def exchange(self, what: str, peer: str, data: bytes) -> bytes:
+        """The answer to one message. Raises WireError, after counting and logging it."""
+        serve: dict[str, Callable[[bytes], Awaitable[bytes]]] = {
+            "enrol": self.enrol,
+            "status": self.status,
+            "batch": self.batch,
+        }
+        try:
+            answer = await serve[what](data)
+        except WireError as error:
+            self.refuse(what, peer, error)
+            raise
+        self.counters.requests.labels(what).inc()
+        return answer
+
+    def refuse(self, what: str, peer: str, error: WireError) -> None:
+        """Count and log a message that is not taken."""
+        self.counters.refused.labels(what, error.refusal).inc()
+        level = logging.INFO if error.refusal is Refusal.OVERLOADED else logging.WARNING
+        log.log(level, "refused %s from %s: %s: %s", what, peer, error.refusal, error)
+
+    async def batch(self, data: bytes) -> bytes:
+        """A batch for its receipt."""
+        began = self.clock.boot_ns()
+        receipt = await self.ingest.take(data)
+        self.counters.take_seconds.observe((self.clock.boot_ns() - began) / SECOND)
+        return receipt
+
+    async def enrol(self, data: bytes) -> bytes:
+        """An enrolment for the agent's id and policy."""
+        agent, request = await asyncio.to_thread(enrol, self.ledger, self.clock, data)
+        if agent.node not in self.board.fleet.inventory.nodes:
+            log.warning(
+                "agent %s enrolled for node %s, which no file names (any more)",
+                agent.agent_id.hex(),
+                agent.node,
+            )
+        self.roster.refresh()
+        self.board.fleet.register()
+        policy, _ = self.board.fleet.policy(agent.node)
+        log.info("agent %s enrolled for node %s", agent.agent_id.hex(), agent.node)
+        return message.sign(
+            Enrolled(
+                nonce=request.nonce,
+                agent_id=agent.agent_id.hex(),
+                collector_key=self.identity.public_key.hex(),
+                exchange_key=self.identity.exchange_key.hex(),
+                policy=policy,
+                received_wall_ns=self.clock.wall_ns(),
+            ),
+            self.identity.signing,
+        )
+
+    async def status(self, data: bytes) -> bytes:
+        """A live status for the hub's time, and the policy where it changed."""
+        received_wall_ns, received_boot_ns = self.clock.wall_ns(), self.clock.boot_ns()
+        unproven = message.peek(data, Status)
+        agent = self.roster.admit(bytes.fromhex(unproven.agent_id))
+        status = message.verify(data, Status, agent.public_key)
+        self.roster.spend(agent, received_boot_ns)
+        scope = self.board.scope(agent)
+        for one in status.targets:
+            scope.check(one.link)
+        self.board.live.hear(agent, status, received_boot_ns, received_wall_ns)
+        policy, digest = self.board.fleet.policy(agent.node)
+        return message.sign(
+            StatusReply(
+                nonce=status.nonce,
+                received_wall_ns=received_wall_ns,
+                policy=None if status.policy_digest == digest else policy,
+                rewind=await self._lost(agent, status),
+                catchup_bytes_per_s=self.catchup_bytes_per_s,
+            ),
+            self.identity.signing,
+        )
+
+    async def _lost(self, agent: Agent, status: Status) -> bool:
+        """Whether the agent holds a receipt for a batch that is not here: an older backup."""
+        if status.last_acked is None:
+            return False
+        epoch, seq = status.last_acked
+        held = await asyncio.to_thread(self.ledger.holds, agent.agent_id, bytes.fromhex(epoch), seq)
+        if not held:
+            log.warning(
+                "agent %s holds receipts that this ledger does not know: it is asked to send again",
+                agent.agent_id.hex(),
+            )
+        return not held

@@ -1,0 +1,208 @@
+"""Statistics of a sample of packets, each from its RFC; pure functions over observations.
+
+Full precision, no rounding, and None where a sample cannot say: an empty sample has no loss
+ratio (RFC 7680 section 4.1) and no delay.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from wire.observation import Train
+
+BUCKETS_NS = tuple(
+    int(s * 1e9)
+    for s in (
+        0.001,
+        0.0025,
+        0.005,
+        0.01,
+        0.02,
+        0.03,
+        0.05,
+        0.075,
+        0.1,
+        0.15,
+        0.2,
+        0.3,
+        0.5,
+        0.75,
+        1.0,
+        2.0,
+    )
+)
+"""Upper bounds of the RTT histogram. From a metro fibre (1 ms) through VSAT (600 ms) to the
+timeout; with bounds at the 150, 300 ms limits that contracts name."""
+
+
+def percentile(ordered: Sequence[int], share: float, lost: int = 0) -> float | None:
+    """Nearest-rank percentile in which `lost` packets are infinitely late (RFC 2681 section 4.1).
+
+    `ordered` is sorted. Returns math.inf where the rank falls among the lost, None for an empty
+    sample.
+    """
+    total = len(ordered) + lost
+    if total == 0:
+        return None
+    rank = max(1, math.ceil(share * total - 1e-9))
+    return ordered[rank - 1] if rank <= len(ordered) else math.inf
+
+
+def median(ordered: Sequence[int], lost: int = 0) -> float | None:
+    """Median; of an even sample the mean of the two central values (RFC 2681 section 4.2)."""
+    total = len(ordered) + lost
+    if total == 0:
+        return None
+    low, high = (total - 1) // 2, total // 2
+    if high >= len(ordered):
+        return math.inf
+    return (ordered[low] + ordered[high]) / 2
+
+
+def pdv(ordered: Sequence[int], share: float = 0.99) -> float | None:
+    """Packet delay variation: the `share` percentile minus the least delay (RFC 5481 section 4.2).
+
+    Of received packets only, nanoseconds.
+    """
+    top = percentile(ordered, share)
+    return None if top is None else top - ordered[0]
+
+
+class Jitter:
+    """RFC 3550 section 6.4.1 interarrival jitter, here over round trips: J += (|D| - J) / 16."""
+
+    def __init__(self) -> None:
+        self.value_ns: float | None = None
+        self._last_ns: int | None = None
+
+    def add(self, rtt_ns: int) -> None:
+        """Take the next received packet's RTT."""
+        if self._last_ns is not None:
+            before = self.value_ns or 0.0
+            self.value_ns = before + (abs(rtt_ns - self._last_ns) - before) / 16
+        self._last_ns = rtt_ns
+
+
+class Directional(NamedTuple):
+    """Losses by direction as the stateful reflector's counter tells them (RFC 8762 section 4)."""
+
+    forward_lost: int
+    reverse_lost: int
+
+
+_RESTARTED = 64
+"""A reflector counter this far back is a new session, not a reordered packet."""
+
+
+class _Segment:
+    """One stretch of a reflector session's counter; counts by sets, so that order is no matter."""
+
+    def __init__(self, base: tuple[int, int]) -> None:
+        self._base = base
+        self._seq, self.reflected = base
+        self._replies = 0
+
+    def add(self, seq: int, reflected: int) -> None:
+        self._seq = max(self._seq, seq)
+        self.reflected = max(self.reflected, reflected)
+        self._replies += 1
+
+    def losses(self) -> Directional:
+        arrived = self.reflected - self._base[1]
+        sent = self._seq - self._base[0]
+        return Directional(max(sent - arrived, 0), max(arrived - self._replies, 0))
+
+
+def directional(train: Train) -> Directional | None:
+    """Losses between the train's `prior` reply and its newest reply, by direction.
+
+    Lost packets after the newest reply are not known yet: the next train's `prior` reaches back
+    over them. None where there is no reflector counter. A counter that runs far backwards is a
+    restarted reflector: counting begins anew there.
+    """
+    if train.reflector_seq is None:
+        return None
+    segments: list[_Segment] = [_Segment(train.prior)] if train.prior is not None else []
+    for k, reflected in enumerate(train.reflector_seq):
+        if reflected is None:
+            continue
+        seq = train.first_seq + k
+        if not segments and reflected <= seq and train.first_seq == 0:
+            # The session began with this train, so its counter began at 0 as well.
+            segments.append(_Segment((-1, -1)))
+        elif not segments or reflected + _RESTARTED < segments[-1].reflected:
+            segments.append(_Segment((seq - 1, reflected - 1)))
+        segments[-1].add(seq, reflected)
+    ways = [segment.losses() for segment in segments]
+    return Directional(sum(w.forward_lost for w in ways), sum(w.reverse_lost for w in ways))
+
+
+class Summary(NamedTuple):
+    """What one target's trains of one batch add to the link's counters; durations in ns."""
+
+    sent: int
+    lost: int
+    not_sent: int
+    received: int
+    rtt_sum_ns: int
+    buckets: tuple[int, ...]
+    """Packets per RTT bucket (not cumulative), one more than BUCKETS_NS for the rest."""
+    forward_lost: int | None
+    reverse_lost: int | None
+    rtt_min_ns: int | None
+    rtt_median_ns: float | None
+    """Lost packets count as infinitely late (RFC 2681): inf when half or more were lost."""
+    rtt_p95_ns: float | None
+    rtt_max_ns: int | None
+    pdv_p99_ns: float | None
+    jitter_ns: float | None
+
+
+def _counts(trains: Sequence[Train]) -> tuple[int, int, int]:
+    sent = lost = not_sent = 0
+    for train in trains:
+        for outcome in train.outcome:
+            if outcome.local:
+                not_sent += 1
+            else:
+                sent += 1
+                lost += outcome.lost
+    return sent, lost, not_sent
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def summarise(trains: Sequence[Train]) -> Summary:
+    """The summary of trains of one target, in send order."""
+    sent, lost, not_sent = _counts(trains)
+    jitter = Jitter()
+    rtts: list[int] = []
+    buckets = [0] * (len(BUCKETS_NS) + 1)
+    for train in trains:
+        for rtt in train.rtt_ns:
+            if rtt is not None:
+                rtts.append(rtt)
+                jitter.add(rtt)
+                buckets[bisect_left(BUCKETS_NS, rtt)] += 1
+    rtts.sort()
+    ways = [directional(train) for train in trains]
+    return Summary(
+        sent=sent,
+        lost=lost,
+        not_sent=not_sent,
+        received=len(rtts),
+        rtt_sum_ns=sum(rtts),
+        buckets=tuple(buckets),
+        forward_lost=_sum(way and way.forward_lost for way in ways),
+        reverse_lost=_sum(way and way.reverse_lost for way in ways),
+        rtt_min_ns=rtts[0] if rtts else None,
+        rtt_median_ns=median(rtts, lost),
+        rtt_p95_ns=percentile(rtts, 0.95, lost),
+        rtt_max_ns=rtts[-1] if rtts else None,
+        pdv_p99_ns=pdv(rtts),
+        jitter_ns=jitter.value_ns,
+    )

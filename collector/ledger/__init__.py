@@ -1,0 +1,183 @@
+"""The ledger: append-only memory of what arrived, from whom, and what is missing.
+
+This module is the protocol and its value types; `collector.ledger.sqlite` is the embedded
+store. Audits read the ledger and nothing else.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from collector.latency import Summary
+from wire.batch import Batch
+from wire.errors import Refusal
+from wire.journal import Anchor, Gap
+
+
+class Agent(NamedTuple):
+    """One enrolled agent."""
+
+    agent_id: bytes
+    node: str
+    public_key: bytes
+    exchange_key: bytes
+    enrolled_wall_ns: int
+    revoked_wall_ns: int | None
+    version: str
+
+
+class TokenRow(NamedTuple):
+    """What the collector keeps of a join token: never the secret."""
+
+    token_id: bytes
+    token_digest: bytes
+    node: str
+    created_wall_ns: int
+    expires_wall_ns: int
+    used_by: bytes | None
+
+
+class PlacedBy(StrEnum):
+    """Whose clock put a batch on the calendar, from best to worst."""
+
+    ANCHOR = "anchor"
+    """the hub's own clock, through a signed exchange in the same boot"""
+    AGENT = "agent"
+    """the agent's synchronised clock"""
+    RECEIVED = "received"
+    """only that it was sealed before it arrived: an upper bound"""
+
+
+class Placement(NamedTuple):
+    """Calendar time of a boot clock: wall = boot + offset, within `error_ns` (None: unbounded)."""
+
+    offset_ns: int
+    error_ns: int | None
+    placed_by: PlacedBy
+
+
+class TargetSummary(NamedTuple):
+    """All of one target's observations in one batch."""
+
+    link: str
+    target: str
+    probe: str
+    first_boot_ns: int
+    last_boot_ns: int
+    duration_ns: int
+    summary: Summary
+
+
+class Event(NamedTuple):
+    """A journal record that is not a heartbeat, as its JSON line."""
+
+    kind: str
+    boot_ns: int
+    line: bytes
+
+
+class Entry(NamedTuple):
+    """A batch that passed every check that needs no ledger, with what was read from it."""
+
+    batch: Batch
+    received_wall_ns: int
+    targets: tuple[TargetSummary, ...]
+    events: tuple[Event, ...]
+    gaps: tuple[Gap, ...]
+    anchor: Anchor | None
+
+
+class Stored(NamedTuple):
+    """What became of an Entry: durable (new or repeated), or refused by the chain."""
+
+    received_wall_ns: int
+    new: bool
+    refusal: Refusal | None = None
+    detail: str = ""
+    placement: Placement | None = None
+
+
+class Tally(NamedTuple):
+    """A target's counters since the ledger began."""
+
+    sent: int
+    lost: int
+    not_sent: int
+    received: int
+    rtt_sum_ns: int
+    buckets: tuple[int, ...]
+    forward_lost: int
+    reverse_lost: int
+
+
+class Head(NamedTuple):
+    """How far an agent's newest epoch is complete."""
+
+    agent_id: bytes
+    epoch: bytes
+    next_seq: int
+    """The first batch that is not here."""
+    settled_wall_ns: int | None
+    """Send time of the newest observation before the first hole."""
+    missing: int
+    """Batches that later ones show to exist and that are not here."""
+
+
+class Ledger(Protocol):
+    """What a store must do. Every call is one transaction, durable on return."""
+
+    ledger_id: bytes
+
+    def add_token(self, row: TokenRow) -> None:
+        """Keep a new join token."""
+        ...
+
+    def token(self, token_id: bytes) -> TokenRow | None:
+        """The token of this id."""
+        ...
+
+    def enrol(self, token_id: bytes, agent: Agent) -> Agent:
+        """Use the token for this agent; a repeat by the same key returns the first answer.
+
+        Raises WireError(USED_TOKEN) for another key.
+        """
+        ...
+
+    def agents(self) -> list[Agent]:
+        """All agents, the revoked ones too."""
+        ...
+
+    def revoke(self, agent_id: bytes, wall_ns: int) -> bool:
+        """Refuse this agent from now on; False if it is unknown or revoked already."""
+        ...
+
+    def ssids(self, links: list[str]) -> dict[str, int]:
+        """STAMP session ids of these links, given once and kept."""
+        ...
+
+    def store(self, entries: list[Entry]) -> list[Stored]:
+        """Make the entries durable in one transaction, in order."""
+        ...
+
+    def holds(self, agent_id: bytes, epoch: bytes, seq: int) -> bool:
+        """Whether this batch is here."""
+        ...
+
+    def heads(self) -> list[Head]:
+        """Each agent's newest epoch."""
+        ...
+
+    def tallies(self) -> dict[tuple[str, str], Tally]:
+        """Counters by (link, target)."""
+        ...
+
+    def gap_observations(self) -> dict[str, int]:
+        """Observations listed as lost, by link ("" where the record names none)."""
+        ...
+
+    def changed(self) -> bool:
+        """Whether another process wrote to this ledger since the last call."""
+        ...
+
+    def close(self) -> None:
+        """Settle and close the store."""
+        ...

@@ -1,0 +1,148 @@
+"""What is known now of each link: the live road, newest wins, provisional by nature.
+
+Silence is not downtime. When the reflector stops hearing an agent the link is UNKNOWN until
+somebody says more: the agent itself over another way, or its evidence later. Audits never read
+this.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from collector.ledger import Agent
+from collector.sessions import RecentForward, SessionView
+from wire.message import Status, TargetStatus
+
+SECOND = 1_000_000_000
+STATUS_FRESH_S = 25.0
+"""A status older than two and a half of its 10-s intervals says nothing about now."""
+LOSS_THRESHOLD = 0.5
+"""Loss ratio above which a second is bad (MEF 10.3 default C, methodology 1.1)."""
+WINDOW_S = 10
+"""Ten bad seconds make a link unavailable (MEF 10.3 n = 10)."""
+
+
+class LinkState(StrEnum):
+    """State of a link."""
+
+    UP = "up"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Why the live state is what it is; the settled cause comes from the evidence."""
+
+    HEARD = "heard"
+    FORWARD_LOSS = "forward_loss"
+    ROUND_TRIP_LOSS = "round_trip_loss"
+    NODE_REPORTS_LOSS = "node_reports_loss"
+    SILENT = "silent"
+    NEVER_HEARD = "never_heard"
+
+
+class Known(NamedTuple):
+    """State of a link, and why."""
+
+    state: LinkState
+    reason: Reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signs:
+    """All that bears on one link's state at one moment."""
+
+    heard_ago_s: float | None
+    """Seconds since the reflector heard the link; None if never."""
+    forward: RecentForward | None
+    """Packets expected and received at the hub in the last WINDOW_S."""
+    reported: TargetStatus | None
+    """The node's own view of its hub target, if it is fresh."""
+
+
+def _bad(lost: int, total: int) -> bool:
+    return total >= WINDOW_S / 2 and lost > LOSS_THRESHOLD * total
+
+
+def judge(signs: Signs, silence_after_s: float) -> Known:
+    """The live state, from what is known now."""
+    reported = signs.reported
+    says_loss = reported is not None and _bad(reported.lost, reported.sent)
+    if signs.heard_ago_s is None or signs.heard_ago_s > silence_after_s:
+        if says_loss:
+            return Known(LinkState.DOWN, Reason.NODE_REPORTS_LOSS)
+        never = signs.heard_ago_s is None
+        return Known(LinkState.UNKNOWN, Reason.NEVER_HEARD if never else Reason.SILENT)
+    forward = signs.forward
+    if forward is not None and _bad(forward.expected - forward.received, forward.expected):
+        return Known(LinkState.DOWN, Reason.FORWARD_LOSS)
+    if says_loss:
+        return Known(LinkState.DOWN, Reason.ROUND_TRIP_LOSS)
+    return Known(LinkState.UP, Reason.HEARD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentNow:
+    """The newest status of an agent and when it came."""
+
+    agent: Agent
+    status: Status
+    received_boot_ns: int
+    received_wall_ns: int
+    epoch_since_ns: int
+    """When this collector first heard this epoch: orders epochs, whose ids are random."""
+
+
+class Live:
+    """The newest status of every agent, and the state of links from it and the reflector."""
+
+    def __init__(self, silence_after_s: float) -> None:
+        self._silence_after_s = silence_after_s
+        self._agents: dict[bytes, AgentNow] = {}
+        self._by_link: dict[str, tuple[AgentNow, dict[str, TargetStatus]]] = {}
+
+    def hear(self, agent: Agent, status: Status, boot_ns: int, wall_ns: int) -> bool:
+        """Take a status; False where a newer one of this agent is here already."""
+        last = self._agents.get(agent.agent_id)
+        since = boot_ns
+        if last is not None and last.status.epoch == status.epoch:
+            if status.counter <= last.status.counter:
+                return False
+            since = last.epoch_since_ns
+        now = AgentNow(
+            agent=agent,
+            status=status,
+            received_boot_ns=boot_ns,
+            received_wall_ns=wall_ns,
+            epoch_since_ns=since,
+        )
+        self._agents[agent.agent_id] = now
+        links: dict[str, dict[str, TargetStatus]] = {}
+        for one in status.targets:
+            links.setdefault(one.link, {})[one.target] = one
+        for link, targets in links.items():
+            self._by_link[link] = (now, targets)
+        return True
+
+    def agents(self) -> list[AgentNow]:
+        """Newest status of every agent heard since this collector started."""
+        return list(self._agents.values())
+
+    def reported(self, link: str, target: str, now_boot_ns: int) -> TargetStatus | None:
+        """The node's own view of a target, if it is fresh."""
+        known = self._by_link.get(link)
+        if known is None or now_boot_ns - known[0].received_boot_ns > STATUS_FRESH_S * SECOND:
+            return None
+        return known[1].get(target)
+
+    def state(
+        self,
+        view: SessionView | None,
+        forward: RecentForward | None,
+        reported: TargetStatus | None,
+        now_boot_ns: int,
+    ) -> Known:
+        """State of a link from its reflector session and the node's view."""
+        heard = None if view is None else (now_boot_ns - view.last_heard_boot_ns) / SECOND
+        signs = Signs(heard_ago_s=heard, forward=forward, reported=reported)
+        return judge(signs, self._silence_after_s)

@@ -1,0 +1,106 @@
+"""What a batch says, read once: pure, and the last check before the ledger.
+
+An agent speaks only of its own node: a link of another node is refused, and a link that the
+inventory does not (or no longer) know stays in the raw evidence without being counted.
+"""
+
+import itertools
+from collections.abc import Collection, Sequence
+
+from collector.latency import summarise
+from collector.ledger import Entry, Event, TargetSummary
+from wire.batch import Batch
+from wire.codec import Record, decode_body, encode_record
+from wire.errors import Refusal, WireError
+from wire.journal import Anchor, Gap, Heartbeat
+from wire.observation import Train
+
+MAX_TARGETS = 64
+"""Targets that one batch may count for (delivery 2.5)."""
+
+
+class Scope:
+    """Links that an agent may speak of, and links that belong to others."""
+
+    def __init__(self, own: Collection[str], foreign: Collection[str]) -> None:
+        self.own = frozenset(own)
+        self._foreign = frozenset(foreign) - self.own
+
+    def check(self, link: str) -> bool:
+        """True for the agent's own link, False for one that nobody knows.
+
+        Raises WireError(BAD_BODY) for another node's.
+        """
+        if link in self._foreign:
+            raise WireError(Refusal.BAD_BODY, f"link {link!r} belongs to another node")
+        return link in self.own
+
+
+def _agrees(batch: Batch, records: Sequence[Record]) -> None:
+    """The header's counts and times against the body. Raises WireError(BAD_BODY)."""
+    header = batch.header
+    observations = sum(len(record) for record in records if isinstance(record, Train))
+    missing = sum(record.count or 0 for record in records if isinstance(record, Gap))
+    counted = (len(records), observations, missing)
+    told = (header.records, header.observations, header.missing)
+    if counted != told:
+        raise WireError(
+            Refusal.BAD_BODY, f"(records, observations, missing) {counted}, header says {told}"
+        )
+    if not header.first_boot_ns <= header.last_boot_ns <= header.sealed_boot_ns:
+        raise WireError(Refusal.BAD_BODY, "the header's boot times are out of order")
+    for record in records:
+        last = record.end_boot_ns if isinstance(record, Train) else record.boot_ns
+        if not header.first_boot_ns <= record.boot_ns <= last <= header.last_boot_ns:
+            raise WireError(Refusal.BAD_BODY, f"a record at boot {record.boot_ns} is outside")
+
+
+def _by_target(records: Sequence[Record], scope: Scope) -> dict[tuple[str, str], list[Train]]:
+    groups: dict[tuple[str, str], list[Train]] = {}
+    for record in records:
+        if isinstance(record, Train) and scope.check(record.link):
+            groups.setdefault((record.link, record.target), []).append(record)
+    if len(groups) > MAX_TARGETS:
+        raise WireError(Refusal.BAD_BODY, f"{len(groups)} targets, at most {MAX_TARGETS}")
+    return groups
+
+
+def _target_summary(trains: list[Train]) -> TargetSummary:
+    trains.sort(key=lambda train: train.first_seq)
+    for a, b in itertools.pairwise(trains):
+        if b.first_seq < a.first_seq + len(a):
+            raise WireError(Refusal.BAD_BODY, f"target {a.target!r}: slot {b.first_seq} twice")
+    first, last = trains[0], trains[-1]
+    return TargetSummary(
+        first.link,
+        first.target,
+        first.probe,
+        first.boot_ns,
+        last.end_boot_ns,
+        last.end_boot_ns - first.boot_ns + last.interval_ns,
+        summarise(trains),
+    )
+
+
+def read(batch: Batch, received_wall_ns: int, scope: Scope) -> Entry:
+    """The batch as an Entry for the ledger. Raises WireError: TOO_LARGE or BAD_BODY."""
+    records = decode_body(batch.body, batch.header.raw_len)
+    _agrees(batch, records)
+    groups = _by_target(records, scope)
+    anchors = [
+        record.anchor
+        for record in records
+        if isinstance(record, Heartbeat) and record.anchor is not None
+    ]
+    newest: Anchor | None = max(anchors, key=lambda anchor: anchor.boot_ns, default=None)
+    events = tuple(
+        Event(str(record.__struct_config__.tag), record.boot_ns, encode_record(record))
+        for record in records
+        if not isinstance(record, Train | Heartbeat)
+    )
+    gaps = tuple(record for record in records if isinstance(record, Gap))
+    for gap in gaps:
+        if gap.link is not None:
+            scope.check(gap.link)
+    targets = tuple(_target_summary(trains) for trains in groups.values())
+    return Entry(batch, received_wall_ns, targets, events, gaps, newest)

@@ -1,0 +1,105 @@
+"""The collector's own settings: where it listens, where it keeps things, what it allows.
+
+Nodes and links have files of their own (see collector/inventory.py), because they change every
+week and this file does not.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from runtime.settings import SettingsError, load
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One block of a settings file."""
+
+
+class HttpSettings(Section, frozen=True, kw_only=True):
+    """Where agents, Prometheus and people reach the collector."""
+
+    host: str = "0.0.0.0"
+    """Address to listen on."""
+    port: Port = 8460
+    """TCP port; 0 takes any free one."""
+    cert_file: str | None = None
+    """PEM certificate chain; with `key_file`, serves HTTPS."""
+    key_file: str | None = None
+    """PEM private key."""
+
+
+class StampSettings(Section, frozen=True, kw_only=True):
+    """The STAMP reflector that every agent's packets come to."""
+
+    host: str = "0.0.0.0"
+    """Address to listen on; `::` takes IPv4 and IPv6."""
+    port: Port = 862
+    """UDP port (RFC 8762 section 4.1 gives 862)."""
+    address: str | None = None
+    """Literal address at which agents reach the reflector; required to serve."""
+    authenticated: bool = True
+    """Use authenticated mode: every agent has a key of its own from its enrolment."""
+
+
+class LimitSettings(Section, frozen=True, kw_only=True):
+    """What one agent, and all together, may ask for."""
+
+    requests_per_minute: Positive = 60
+    """Evidence and status requests of one agent, on average."""
+    burst: Positive = 240
+    """Requests that one agent may make at once, when it comes back from an outage."""
+    commit_queue: Annotated[int, msgspec.Meta(ge=1)] = 2000
+    """Batches waiting for the disk; beyond it the answer is 503 and the agent waits."""
+    catchup_bytes_per_s: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Upper bound told to agents for their backlog; none by default."""
+
+
+class CollectorSettings(Section, frozen=True, kw_only=True):
+    """collector.yaml."""
+
+    data_dir: str
+    """Folder for the ledger and the collector's keys; relative to this file."""
+    nodes_file: str = "nodes.yaml"
+    """Nodes; relative to this file."""
+    links_file: str = "links.yaml"
+    """Links; relative to this file."""
+    public_url: str | None = None
+    """URL at which agents reach the collector, for `invite` to print."""
+    http: HttpSettings = HttpSettings()
+    stamp: StampSettings = StampSettings()
+    limits: LimitSettings = LimitSettings()
+    silence_after_s: Positive = 5.0
+    """An agent not heard by the reflector for this long is silent (its link UNKNOWN)."""
+
+    def __post_init__(self) -> None:
+        if (self.http.cert_file is None) != (self.http.key_file is None):
+            raise ValueError("http: cert_file and key_file go together")
+
+
+class Located(msgspec.Struct, frozen=True):
+    """Settings and the file they came from, against which their paths are resolved."""
+
+    settings: CollectorSettings
+    file: Path
+
+    def path(self, name: str) -> Path:
+        """A path of the settings, relative to the settings file."""
+        return self.file.parent / name
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of ledger and keys."""
+        return self.path(self.settings.data_dir)
+
+
+def read(file: Path) -> Located:
+    """collector.yaml. Raises SettingsError."""
+    located = Located(load(file, CollectorSettings), file.resolve())
+    for name in (located.settings.http.cert_file, located.settings.http.key_file):
+        if name is not None and not located.path(name).is_file():
+            raise SettingsError(f"{file}: http: no file {located.path(name)}")
+    return located

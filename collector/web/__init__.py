@@ -1,0 +1,1 @@
+"""HTTP: the agents' endpoints, the metrics page, health, and the first page."""

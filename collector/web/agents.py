@@ -1,0 +1,110 @@
+"""The agents' endpoints: POST /v1/enrol, /v1/status, /v1/batch (docs/wire-v1.md).
+
+Bodies are taken raw, with a limit and a deadline, and are never decompressed by the HTTP layer.
+"""
+
+import asyncio
+import random
+from http import HTTPStatus
+
+from aiohttp import web
+
+from collector.desk import Desk
+from wire.batch import MAX_BATCH_BYTES
+from wire.errors import Refusal, WireError
+from wire.message import MAX_MESSAGE_BYTES
+
+BODY_DEADLINE_S = 15.0
+MEDIA = {
+    "batch": "application/vnd.pantau.receipt",
+    "status": "application/vnd.pantau.message",
+    "enrol": "application/vnd.pantau.message",
+}
+STATUS = {
+    Refusal.MALFORMED: HTTPStatus.BAD_REQUEST,
+    Refusal.UNKNOWN_VERSION: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    Refusal.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Refusal.BAD_BODY: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Refusal.UNKNOWN_AGENT: HTTPStatus.UNAUTHORIZED,
+    Refusal.REVOKED: HTTPStatus.FORBIDDEN,
+    Refusal.BAD_SIGNATURE: HTTPStatus.UNAUTHORIZED,
+    Refusal.WRONG_CHAIN: HTTPStatus.CONFLICT,
+    Refusal.BAD_TOKEN: HTTPStatus.UNAUTHORIZED,
+    Refusal.EXPIRED_TOKEN: HTTPStatus.GONE,
+    Refusal.USED_TOKEN: HTTPStatus.CONFLICT,
+    Refusal.OVERLOADED: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def refusal(error: WireError) -> web.Response:
+    """The answer to a message that is not taken."""
+    headers = {}
+    if error.refusal is Refusal.OVERLOADED:
+        # Spread, so that those who were sent away do not come back together.
+        headers["Retry-After"] = str(random.randint(5, 60))
+    return web.json_response(
+        {"error": error.refusal, "detail": str(error)},
+        status=STATUS[error.refusal],
+        headers=headers,
+    )
+
+
+async def _body(request: web.Request, limit: int) -> bytes:
+    """At most `limit` bytes. Raises WireError: TOO_LARGE, or MALFORMED for one cut short."""
+    if (request.content_length or 0) > limit:
+        raise WireError(
+            Refusal.TOO_LARGE, f"body of {request.content_length} bytes, at most {limit}"
+        )
+    data = bytearray()
+    try:
+        async with asyncio.timeout(BODY_DEADLINE_S):
+            async for chunk in request.content.iter_any():
+                data += chunk
+                if len(data) > limit:
+                    raise WireError(Refusal.TOO_LARGE, f"body of more than {limit} bytes")
+    except TimeoutError:
+        raise WireError(Refusal.MALFORMED, f"no whole body in {BODY_DEADLINE_S} s") from None
+    return bytes(data)
+
+
+class AgentEndpoints:
+    """Routes for agents."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[web.RouteDef]:
+        """To be added to the application."""
+        return [
+            web.post("/v1/enrol", self.enrol),
+            web.post("/v1/status", self.status),
+            web.post("/v1/batch", self.batch),
+        ]
+
+    async def enrol(self, request: web.Request) -> web.Response:
+        """Join token and keys in, agent id and policy out."""
+        return await self._answer("enrol", request, MAX_MESSAGE_BYTES)
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Live status in, hub time and orders out."""
+        return await self._answer("status", request, MAX_MESSAGE_BYTES)
+
+    async def batch(self, request: web.Request) -> web.Response:
+        """Evidence in, receipt out, after the commit."""
+        return await self._answer("batch", request, MAX_BATCH_BYTES)
+
+    async def _answer(self, what: str, request: web.Request, limit: int) -> web.Response:
+        peer = request.remote or "?"
+        try:
+            data = await _body(request, limit)
+        except WireError as error:
+            self._desk.refuse(what, peer, error)
+            answer = refusal(error)
+            answer.force_close()
+            return answer
+        try:
+            return web.Response(
+                body=await self._desk.exchange(what, peer, data), content_type=MEDIA[what]
+            )
+        except WireError as error:
+            return refusal(error)

@@ -1,0 +1,87 @@
+"""YAML files into typed, frozen settings, with errors that say where and what was expected.
+
+Strict on purpose: unknown keys, keys given twice and YAML aliases are refused, because a
+misspelt key that silently does nothing is how a link goes unmonitored for a month. Files are
+read from the local disk only and are bounded in size before they are parsed.
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+MAX_FILE_BYTES = 4 * 1024 * 1024
+T = TypeVar("T")
+
+_SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class SettingsError(ValueError):
+    """A settings file that cannot be used; the text names file, place and expected form."""
+
+
+class _StrictLoader(_SafeLoader):  # type: ignore[misc,valid-type]
+    """Safe YAML without aliases (they can be made to explode) and without repeated keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.MarkedYAMLError(
+                problem="aliases are not used here: write the value out",
+                problem_mark=event.start_mark,
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key.value!r} is given twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return dict(super().construct_mapping(node, deep))
+
+
+def _place(file: Path, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).replace("\n", " ")
+    where = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
+    return f"{file}{where}: {problem}"
+
+
+def read_yaml(file: Path) -> Any:
+    """The file's content as plain data. Raises SettingsError."""
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise SettingsError(f"{file}: larger than {MAX_FILE_BYTES} bytes")
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file}: byte {error.start} is not UTF-8 text") from error
+    try:
+        return yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        raise SettingsError(_place(file, error)) from error
+    except RecursionError as error:
+        raise SettingsError(f"{file}: nested too deeply") from error
+
+
+def explain(file: Path, error: msgspec.ValidationError) -> SettingsError:
+    """The error of a conversion, as `file: path: expected form`."""
+    text, _, place = str(error).partition(" - at `")
+    path = place.rstrip("`").removeprefix("$").removeprefix(".")
+    return SettingsError(f"{file}: {path}: {text}" if path else f"{file}: {text}")
+
+
+def load(file: Path, form: type[T]) -> T:
+    """The file as a `form` (a msgspec Struct with forbid_unknown_fields). Raises SettingsError."""
+    data = read_yaml(file)
+    if data is None:
+        raise SettingsError(f"{file}: empty, expected a mapping of settings")
+    try:
+        return msgspec.convert(data, form)
+    except msgspec.ValidationError as error:
+        raise explain(file, error) from error
