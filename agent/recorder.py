@@ -30,27 +30,17 @@ WINDOW_NS = 30_000_000_000
 Settled = Train | Gap
 
 
-class Flight:
-    """One packet under way, later one row."""
+class Flight(Sent):
+    """One packet, from before it leaves; later one row."""
 
-    __slots__ = (
-        "outcome",
-        "reflector_seq",
-        "rtt_ns",
-        "sent",
-        "seq",
-        "stamp",
-        "suspect",
-        "token",
-        "ttl",
-    )
+    __slots__ = ("outcome", "reflector_seq", "rtt_ns", "seq", "stamp", "suspect", "token", "ttl")
 
-    def __init__(self, seq: int, sent: Sent, token: int, outcome: Outcome | None) -> None:
+    def __init__(self, seq: int, token: int = 0) -> None:
+        super().__init__()
         self.seq = seq
-        self.sent = sent
         self.token = token
         """What a reply must name besides `seq`."""
-        self.outcome = outcome
+        self.outcome: Outcome | None = None
         self.rtt_ns: int | None = None
         self.stamp = StampSource.NONE
         self.reflector_seq: int | None = None
@@ -112,19 +102,18 @@ class Stream:
         """Whether any packet's fate is still to be settled."""
         return bool(self._open)
 
-    def launch(self, seq: int, sent: Sent, token: int = 0) -> Flight:
-        """A packet has left."""
-        flight = self._open[seq] = Flight(seq, sent, token, None)
+    def launch(self, flight: Flight) -> None:
+        """A packet has left, or has its local outcome already."""
+        seq = flight.seq
+        self._open[seq] = flight
         self.next_seq = seq + 1
         if len(self._open) > _SWEEP:
-            self.advance(sent.boot_ns)
-        return flight
+            self.advance(flight.boot_ns)
 
-    def ground(self, seq: int, sent: Sent, outcome: Outcome) -> None:
+    def ground(self, flight: Flight, outcome: Outcome) -> None:
         """A packet did not leave: `outcome` is a local one."""
-        self._open[seq] = Flight(seq, sent, 0, outcome)
-        self.next_seq = seq + 1
-        self.advance(sent.boot_ns)
+        flight.outcome = outcome
+        self.launch(flight)
 
     def skip(self, gap: Gap) -> None:
         """Slots passed unused."""
@@ -160,7 +149,7 @@ class Stream:
                 self._oddities.late += 1
             return
         self.last_reply_boot_ns = max(
-            self.last_reply_boot_ns or 0, flight.sent.boot_ns + reply.elapsed_ns
+            self.last_reply_boot_ns or 0, flight.boot_ns + reply.elapsed_ns
         )
         if reply.elapsed_ns > self._timeout_ns:
             flight.outcome = Outcome.TIMEOUT
@@ -180,7 +169,7 @@ class Stream:
         for seq, flight in list(self._open.items()):
             if isinstance(flight, Flight):
                 if flight.outcome is None:
-                    if now_ns - flight.sent.boot_ns <= self._timeout_ns:
+                    if now_ns - flight.boot_ns <= self._timeout_ns:
                         break
                     flight.outcome = flight.suspect
                 self._remember(flight)
@@ -217,7 +206,7 @@ class Stream:
         """The last `window_ns` of this target of which every packet is settled."""
         end_ns = now_ns - self._timeout_ns
         begin_ns = end_ns - window_ns
-        rows = [row for row in self._window if begin_ns < row.sent.boot_ns <= end_ns]
+        rows = [row for row in self._window if begin_ns < row.boot_ns <= end_ns]
         times = [row.rtt_ns for row in rows if row.rtt_ns is not None]
         return TargetStatus(
             link=self.target.link,
@@ -233,8 +222,8 @@ class Stream:
     def _remember(self, flight: Flight) -> None:
         window = self._window
         window.append(flight)
-        oldest_ns = flight.sent.boot_ns - WINDOW_NS - self._timeout_ns
-        while window[0].sent.boot_ns < oldest_ns:
+        oldest_ns = flight.boot_ns - WINDOW_NS - self._timeout_ns
+        while window[0].boot_ns < oldest_ns:
             window.popleft()
 
     def _forget_oldest(self) -> None:
@@ -242,13 +231,12 @@ class Stream:
         lost = [self._settled.popleft() for _ in range(len(self._settled) // 2 + 1)]
         first, last = _first_seq(lost[0]), _last_seq(lost[-1])
         newest = self._settled[0] if self._settled else lost[-1]
-        at = newest if isinstance(newest, Gap) else newest.sent
         self._count_on(lost)
         self._oddities.dropped += sum(isinstance(row, Flight) for row in lost)
         self._settled.appendleft(
             Gap(
-                boot_ns=at.boot_ns,
-                wall_ns=at.wall_ns,
+                boot_ns=newest.boot_ns,
+                wall_ns=newest.wall_ns,
                 reason=GapReason.WRITE_FAILED,
                 link=self.target.link,
                 target=self.target.name,
@@ -272,7 +260,7 @@ class Stream:
 
     def _train(self, rows: Sequence[Flight]) -> Train:
         target = self.target
-        start_ns = rows[0].sent.boot_ns
+        start_ns = rows[0].boot_ns
         reflected = [row.reflector_seq for row in rows]
         ttl = [row.ttl for row in rows]
         prior = self._prior
@@ -286,7 +274,7 @@ class Stream:
             boot_ns=start_ns,
             interval_ns=int(target.interval_s * 1_000_000_000),
             timeout_ns=self._timeout_ns,
-            send_us=[(row.sent.boot_ns - start_ns) // 1000 for row in rows],
+            send_us=[(row.boot_ns - start_ns) // 1000 for row in rows],
             rtt_ns=[row.rtt_ns for row in rows],
             outcome=[_outcome(row) for row in rows],
             stamp=[row.stamp for row in rows],

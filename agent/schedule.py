@@ -2,11 +2,11 @@
 
 Periodic sampling with a random start (RFC 3432) and up to 5 % of uniform jitter, so that targets
 never march in step. It never catches up: slots that passed while nobody asked are missed, their
-sequence numbers are used up, and only a slot that is still fresh is handed out. One heap for all
+sequence numbers are used up, and only a slot that is still fresh is handed out. One queue for all
 targets; where there are many, due times fall on a common grid, so that one wake-up serves many.
 """
 
-from heapq import heappop, heappush, heapreplace
+from heapq import heappop, heappush
 from random import Random
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ _SECOND_NS = 1_000_000_000
 JITTER_PARTS = 20
 """Jitter is at most one part in 20 of the interval."""
 GRID_NS = 50_000_000
-"""Due times are rounded up to this grid above BUSY_PER_S: 50 wake-ups a second in all. It is no
+"""Due times are rounded up to this grid above BUSY_PER_S: 20 wake-ups a second in all. It is no
 more than the jitter of a 1-s interval, and shorter intervals get a finer grid."""
 BUSY_PER_S = 100
 _FRESH_NS = 50_000_000
@@ -55,9 +55,6 @@ class _Entry:
         """How late a slot may be and still be sent: after a stall the targets that missed
         theirs wait for the next one, in place of all sending at once."""
 
-    def begins_ns(self, seq: int) -> int:
-        return self.origin_ns + seq * self.interval_ns
-
 
 class Schedule:
     """The due times of all targets, by the boot clock."""
@@ -65,7 +62,8 @@ class Schedule:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._entries: dict[int, _Entry] = {}
-        self._heap: list[tuple[int, int]] = []
+        self._due: dict[int, list[int]] = {}
+        self._heap: list[int] = []
         self._per_s = 0.0
 
     def __len__(self) -> int:
@@ -78,7 +76,7 @@ class Schedule:
 
     def next_ns(self) -> int | None:
         """When to look again; None where there is nothing to send."""
-        return self._heap[0][0] if self._heap else None
+        return self._heap[0] if self._heap else None
 
     def add(self, key: int, interval_ns: int, *, now_ns: int, first_seq: int = 0) -> None:
         """Begin with `first_seq` at a random moment of the next interval. Keys are never reused."""
@@ -86,25 +84,23 @@ class Schedule:
         entry = _Entry(interval_ns, start_ns - first_seq * interval_ns, first_seq)
         self._entries[key] = entry
         self._per_s += _SECOND_NS / interval_ns
-        heappush(self._heap, (self._due_ns(entry), key))
+        self._plan(key, entry)
 
     def remove(self, key: int) -> None:
-        """Forget a target; its place in the heap goes when it comes up."""
+        """Forget a target; its place in the queue goes when it comes up."""
         entry = self._entries.pop(key)
         self._per_s -= _SECOND_NS / entry.interval_ns
 
     def take(self, now_ns: int) -> Turn:
         """The slots to send now, at most one per target, and those that were missed."""
         turn = Turn([], [])
-        heap = self._heap
-        while heap and heap[0][0] <= now_ns:
-            due_ns, key = heap[0]
-            entry = self._entries.get(key)
-            if entry is None:
-                heappop(heap)
-                continue
-            self._serve(Slot(key, entry.seq, due_ns), entry, now_ns, turn)
-            heapreplace(heap, (self._due_ns(entry), key))
+        while self._heap and self._heap[0] <= now_ns:
+            due_ns = heappop(self._heap)
+            for key in self._due.pop(due_ns):
+                entry = self._entries.get(key)
+                if entry is not None:
+                    self._serve(Slot(key, entry.seq, due_ns), entry, now_ns, turn)
+                    self._plan(key, entry)
         return turn
 
     def _serve(self, slot: Slot, entry: _Entry, now_ns: int, turn: Turn) -> None:
@@ -114,16 +110,21 @@ class Schedule:
             turn.slots.append(slot)
             entry.seq = seq + 1
             return
-        fresh = now_ns - entry.begins_ns(newest) <= entry.fresh_ns and newest > seq
+        began_ns = entry.origin_ns + newest * entry.interval_ns
+        fresh = newest > seq and now_ns - began_ns <= entry.fresh_ns
         entry.seq = newest if fresh else max(newest, seq) + 1
         turn.missed.append(Missed(key, seq, entry.seq - 1, due_ns))
 
-    def _due_ns(self, entry: _Entry) -> int:
+    def _plan(self, key: int, entry: _Entry) -> None:
         interval_ns = entry.interval_ns
-        due_ns = entry.begins_ns(entry.seq) + int(
-            self._random.random() * (interval_ns // JITTER_PARTS)
-        )
+        span_ns = interval_ns // JITTER_PARTS
+        due_ns = entry.origin_ns + entry.seq * interval_ns + int(self._random.random() * span_ns)
         if self.busy:
-            grid_ns = min(GRID_NS, interval_ns // JITTER_PARTS)
+            grid_ns = min(GRID_NS, span_ns)
             due_ns = -(-due_ns // grid_ns) * grid_ns
-        return due_ns
+        keys = self._due.get(due_ns)
+        if keys is None:
+            self._due[due_ns] = [key]
+            heappush(self._heap, due_ns)
+        else:
+            keys.append(key)

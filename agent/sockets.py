@@ -29,19 +29,23 @@ _STAMP_LAYOUT = {65: struct.Struct("=qq"), 37: struct.Struct("@ll")}
 _OPT_ID = 1 << 7
 _STAMP_FLAGS = 1 << 1 | 1 << 3 | 1 << 4 | _OPT_ID | 1 << 11
 """TX_SOFTWARE, RX_SOFTWARE, SOFTWARE, OPT_ID, OPT_TSONLY."""
-_IP_RECVERR, _IPV6_RECVERR = 11, 25
+_RECVERR = {socket.IPPROTO_IP: 11, socket.IPPROTO_IPV6: 25}
+"""IP_RECVERR and IPV6_RECVERR, by level."""
 _IP_RECVTTL = 12
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE, _SO_MEMINFO = 26, 33, 55
 _MEMINFO_DROPS = 8
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 _ORIGIN_ICMP, _ORIGIN_ICMP6, _ORIGIN_STAMP = 2, 3, 4
 _SEND_STAMP = 0
-_DATAGRAM_BYTES = 65_535
-_ERROR_BYTES = 1500
+_DATAGRAM_BYTES = 448
+"""The rest of a datagram is padding; larger buffers cost more than all else in a receive call."""
 _ANCILLARY_BYTES = 256
 _RECEIVE_BUFFER_BYTES = 1 << 20
 _STAMPS_AWAITED = 1024
 _SECOND_NS = 1_000_000_000
+_READINGS = 4
+_APART_NS = 5_000
+"""How far the distance between the two clocks may wander from one reading to the next."""
 UDP_HOPS = 255
 """RFC 5357 section 4.1.2: test packets leave with TTL 255."""
 
@@ -67,8 +71,8 @@ class Channel(Protocol):
     kernel_stamps: bool
     """Whether the kernel stamps what arrives."""
 
-    def send(self, packet: bytes, address: Address | None = None) -> Sent:
-        """Send now. Raises OSError when nothing left this machine."""
+    def send(self, packet: bytes, sent: Sent, address: Address | None = None) -> None:
+        """Send now and tell `sent` when. Raises OSError when nothing left this machine."""
         ...
 
     def receive(self) -> list[Arrival]:
@@ -145,14 +149,6 @@ def literal(address: str, port: int = 0) -> tuple[int, Address, str]:
     return family, sockaddr, str(sockaddr[0])
 
 
-def _kernel_ns(kind: int, data: bytes) -> int | None:
-    layout = _STAMP_LAYOUT[kind]
-    if len(data) < layout.size:
-        return None
-    seconds, ns = layout.unpack_from(data)
-    return seconds * _SECOND_NS + ns or None
-
-
 class SocketChannel:
     """A real socket."""
 
@@ -162,52 +158,58 @@ class SocketChannel:
         self._destination = destination
         self._sent: dict[int, Sent] = {}
         self._next_key = 0
+        self._apart_ns = 0
         self._refusals: list[Refusal] = []
         self._family = int(sock.family)
         sock.setblocking(False)
         self._stamping = self._start_stamping()
+        self._layout = _STAMP_LAYOUT[self._stamping or _TIMESTAMPING[0]]
         self.kernel_stamps = self._stamping is not None
 
     def fileno(self) -> int:
         """For the event loop."""
         return self._sock.fileno()
 
-    def send(self, packet: bytes, address: Address | None = None) -> Sent:
+    def send(self, packet: bytes, sent: Sent, address: Address | None = None) -> None:
         """Send now, and once more if it fails, because the failure can be an earlier packet's."""
         try:
-            return self._send(packet, address)
+            self._send(packet, sent, address)
+            return
         except OSError:
             self._resynchronise()
         try:
-            return self._send(packet, address)
+            self._send(packet, sent, address)
         except OSError:
             self._resynchronise()
             raise
 
     def receive(self) -> list[Arrival]:
         """Everything that has arrived."""
-        arrivals: list[Arrival] = []
-        receive, clock = self._sock.recvmsg, self._clock
+        found = []
+        receive = self._sock.recvmsg
         failed = False
         while True:
             try:
-                data, ancillary, _, source = receive(_DATAGRAM_BYTES, _ANCILLARY_BYTES)
+                found.append(receive(_DATAGRAM_BYTES, _ANCILLARY_BYTES))
             except BlockingIOError:
-                return arrivals
+                break
             except OSError:  # a pending ICMP error, said once; `refusals` has the whole of it
                 if failed:
-                    return arrivals
+                    break
                 failed = True
-                continue
-            wall_ns, boot_ns = clock.wall_ns(), clock.boot_ns()
+        if not found:
+            return []
+        boot_ns, wall_ns = self._moment()
+        arrivals = []
+        for data, ancillary, _, source in found:
             kernel_ns = ttl = None
             for level, kind, value in ancillary:
-                if level == socket.SOL_SOCKET:
-                    if kind in _STAMP_LAYOUT:
-                        kernel_ns = _kernel_ns(kind, value)
-                elif len(value) >= 4:  # IP_TTL or IPV6_HOPLIMIT: nothing else was asked for
+                if level != socket.SOL_SOCKET:  # IP_TTL or IPV6_HOPLIMIT: all that was asked for
                     ttl = int.from_bytes(value[:4], sys.byteorder)
+                elif kind == self._stamping:
+                    kernel_ns = self._kernel_ns(value)
             arrivals.append(Arrival(data, source[0], boot_ns, wall_ns, kernel_ns, ttl))
+        return arrivals
 
     def refusals(self) -> list[Refusal]:
         """ICMP errors that have arrived; fills in the transmit stamps that came with them."""
@@ -240,20 +242,31 @@ class SocketChannel:
         """Let go of the socket."""
         self._sock.close()
 
-    def _send(self, packet: bytes, address: Address | None) -> Sent:
-        sock, clock = self._sock, self._clock
-        sent = Sent(clock.boot_ns(), clock.wall_ns())
+    def _send(self, packet: bytes, sent: Sent, address: Address | None) -> None:
+        sent.boot_ns, sent.wall_ns = self._moment()
         if address is None:
-            sock.send(packet)
+            self._sock.send(packet)
         else:
-            sock.sendto(packet, address)
-        sent.call_ns = clock.boot_ns() - sent.boot_ns
+            self._sock.sendto(packet, address)
+        sent.call_ns = self._clock.boot_ns() - sent.boot_ns
         if self._stamping is not None:
             key = self._next_key
             self._sent[key] = sent
             self._sent.pop(key - _STAMPS_AWAITED, None)
             self._next_key = (key + 1) & 0xFFFF_FFFF
-        return sent
+
+    def _moment(self) -> tuple[int, int]:
+        """Both clocks, read again where the process was pushed aside between them, because that
+        looks like a step of the wall clock."""
+        clock = self._clock
+        for _ in range(_READINGS):
+            boot_ns = clock.boot_ns()
+            wall_ns = clock.wall_ns()
+            apart_ns = wall_ns - boot_ns
+            if abs(apart_ns - self._apart_ns) < _APART_NS:
+                break
+            self._apart_ns = apart_ns
+        return boot_ns, wall_ns
 
     def _start_stamping(self) -> int | None:
         for option in _TIMESTAMPING:
@@ -272,35 +285,38 @@ class SocketChannel:
             self._sent.clear()
             self._next_key = 0
 
+    def _kernel_ns(self, value: bytes) -> int | None:
+        """A stamp of 0 is none."""
+        if len(value) < self._layout.size:
+            return None
+        seconds, ns = self._layout.unpack_from(value)
+        return seconds * _SECOND_NS + ns or None
+
     def _read_errors(self) -> None:
         receive = self._sock.recvmsg
         while True:
             try:
                 quote, ancillary, _, address = receive(
-                    _ERROR_BYTES, _ANCILLARY_BYTES, socket.MSG_ERRQUEUE
+                    _DATAGRAM_BYTES, _ANCILLARY_BYTES, socket.MSG_ERRQUEUE
                 )
             except OSError:
                 return
             kernel_ns, report = None, None
             for level, kind, value in ancillary:
                 if level == socket.SOL_SOCKET:
-                    if kind in _STAMP_LAYOUT:
-                        kernel_ns = _kernel_ns(kind, value)
-                elif kind in (_IP_RECVERR, _IPV6_RECVERR):
+                    if kind == self._stamping:
+                        kernel_ns = self._kernel_ns(value)
+                elif kind == _RECVERR[level]:
                     report = _EXTENDED_ERROR.unpack_from(value)
-            if report is not None:
-                self._report(report, kernel_ns, quote, address)
-
-    def _report(
-        self, report: tuple[int, ...], kernel_ns: int | None, quote: bytes, address: Address
-    ) -> None:
-        _, origin, kind, _, _, info, key = report
-        if origin == _ORIGIN_STAMP:
-            sent = self._sent.pop(key, None)
-            if sent is not None and info == _SEND_STAMP:
-                sent.kernel_ns = kernel_ns
-        elif origin in (_ORIGIN_ICMP, _ORIGIN_ICMP6):
-            self._refusals.append(Refusal(self._family, kind, quote, str(address[0])))
+            if report is None:
+                continue
+            _, origin, kind, _, _, info, key = report
+            if origin == _ORIGIN_STAMP:
+                sent = self._sent.pop(key, None)
+                if sent is not None and info == _SEND_STAMP:
+                    sent.kernel_ns = kernel_ns
+            elif origin in (_ORIGIN_ICMP, _ORIGIN_ICMP6):
+                self._refusals.append(Refusal(self._family, kind, quote, str(address[0])))
 
 
 class SocketIcmpChannel(SocketChannel):
@@ -402,10 +418,8 @@ def _prepare(sock: socket.socket, way: Way) -> None:
 
 
 def _hear_refusals(sock: socket.socket) -> None:
-    if sock.family == socket.AF_INET:
-        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
-    else:
-        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+    level = socket.IPPROTO_IP if sock.family == socket.AF_INET else socket.IPPROTO_IPV6
+    sock.setsockopt(level, _RECVERR[level], 1)
 
 
 def _filter_replies(sock: socket.socket, cookie: bytes) -> None:

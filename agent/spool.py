@@ -285,6 +285,7 @@ class Spool:
         with self._disk.lock:
             if not self._ballast.restore():
                 log.debug("no room for the spool's reserve")
+            self._disk.stay_in_place()
             while self._disk.run(stale):
                 self._disk.write(forget)
             self._disk.run(_give_back)

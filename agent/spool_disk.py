@@ -15,11 +15,11 @@ import apsw
 from agent import spool_rows
 from agent.spool_ballast import Ballast
 from agent.spool_gaps import Moment
-from agent.spool_open import open_store
+from agent.spool_open import Opened, bury_all, open_store
 from agent.spool_pack import Line
 from agent.spool_room import drop_bytes
 from agent.spool_rows import line_guard
-from agent.spool_store import PAGE_BYTES, SpoolFull, SpoolUnavailable, Store
+from agent.spool_store import PAGE_BYTES, Life, SpoolFull, SpoolUnavailable, Store
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Disk:
         self._path = path
         self._ballast = ballast
         self._now = now
-        opened = open_store(path, now(), witness=ballast.path.exists())
+        opened = self._open(None)
         self.gaps = opened.gaps
         self._store: Store | None = opened.store
         self._life = opened.store.life
@@ -95,7 +95,7 @@ class Disk:
     def _try(self, act: Callable[[Store], T]) -> T:
         store = self._ready()
         try:
-            result = act(store)
+            return act(store)
         except (apsw.CorruptError, apsw.NotADBError):
             self.let_go()
             raise
@@ -104,17 +104,29 @@ class Disk:
         except (apsw.Error, OSError) as error:
             self.let_go()
             raise SpoolUnavailable(f"spool {self._path}: {error}") from error
-        self._life = store.life
-        return result
+        finally:
+            self._life = store.life
 
     def _ready(self) -> Store:
         if self._store is None:
-            opened = open_store(self._path, self._now(), witness=True, hint=self._life)
+            opened = self._open(self._life)
             self._store = opened.store
             self._life = opened.store.life
             self._settled |= self._doubtful & spool_rows.guards(opened.store)
             self._doubtful = frozenset()
         return self._store
+
+    def _open(self, hint: Life | None) -> Opened:
+        witness = self._ballast.path.exists()
+        try:
+            return open_store(self._path, self._now(), witness=witness, hint=hint)
+        except SpoolFull:
+            self._ballast.release()
+        try:
+            bury_all(self._path)
+            return open_store(self._path, self._now(), witness=witness, hint=hint)
+        except (SpoolFull, OSError) as error:
+            raise SpoolUnavailable(str(error)) from error
 
     def let_go(self) -> None:
         """Close the file; the next call opens it again."""
@@ -124,6 +136,12 @@ class Disk:
                 store.close()
             except apsw.Error as error:
                 log.debug("spool %s: closing: %s", self._path, error)
+
+    def stay_in_place(self) -> None:
+        """Somebody moved or deleted the file under us: what is written there reaches nobody."""
+        if self._store is not None and not self._store.in_place():
+            log.error("spool %s: the file was taken away", self._path)
+            self.let_go()
 
     def _make_room(self, store: Store, act: Callable[[Store], T], grows: bool) -> T:
         """The disk is full: use the reserve, drop the oldest, take the reserve again."""
@@ -156,6 +174,7 @@ class Disk:
 
     def _drop_some(self, store: Store) -> bool:
         """Drop the oldest and give their pages back to the disk; False where there are none."""
+        bury_all(self._path)
         moment = self._now()
         dropped = store.transact(lambda: drop_bytes(store, _ROOM, moment))
         store.shrink(2 * _ROOM // PAGE_BYTES)

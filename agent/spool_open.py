@@ -18,7 +18,7 @@ import msgspec
 from agent import spool_rows
 from agent.spool_gaps import Moment
 from agent.spool_salvage import Salvage, blanket
-from agent.spool_store import PAGE_BYTES, Life, SpoolUnavailable, Store, Unsound
+from agent.spool_store import PAGE_BYTES, Life, SpoolFull, SpoolUnavailable, Store, Unsound
 from wire.journal import Gap, GapReason
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ def open_store(path: Path, moment: Moment, *, witness: bool, hint: Life | None =
     """The spool at `path`: as it is, or made new, or made from what could be read of it.
 
     `witness` says that there was a spool here before; `hint` is the last known life of one that
-    this process had open. Raises SpoolUnavailable where the disk gives or takes nothing.
+    this process had open. Raises SpoolFull, or SpoolUnavailable where the disk gives or takes
+    nothing.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -53,6 +54,8 @@ def open_store(path: Path, moment: Moment, *, witness: bool, hint: Life | None =
         if path.exists():
             return _open_existing(path, moment, hint)
         return _make_new(path, moment, lost=witness or hint is not None, hint=hint)
+    except apsw.FullError as error:
+        raise SpoolFull(f"spool {path}: no room on the disk") from error
     except apsw.BusyError as error:
         raise SpoolUnavailable(f"spool {path}: another agent has it open") from error
     except (apsw.Error, OSError, Unsound) as error:
@@ -95,20 +98,30 @@ def _open_existing(path: Path, moment: Moment, hint: Life | None) -> Opened:
         commits = wal_commits(_beside(path, "-wal"))
         store = Store(path)
         try:
-            survived = int(store.execute("PRAGMA wal_checkpoint(PASSIVE)")[0][1])
+            survived = store.log_frames()
             store.load()
-            if hint is not None and store.life.next_id < hint.next_id:
-                raise Unsound("batches that were sealed are gone")
             gaps = _torn_log(store, moment, sum(at > survived for at in commits))
-            store.checkpoint()
+            if hint is not None:
+                _after_failure(store, hint)
         except BaseException:
             store.close()
             raise
         return Opened(store, gaps)
-    except apsw.BusyError:
+    except (apsw.BusyError, apsw.CantOpenError, apsw.FullError, apsw.NoMemError):
+        # Another agent, too many open files, no room: nothing of this is the file's fault.
         raise
     except (Unsound, apsw.Error) as error:
         return _replace(path, moment, hint, str(error))
+
+
+def _after_failure(store: Store, hint: Life) -> None:
+    """A write failed a moment ago: what the kernel holds of the log may never reach the disk.
+
+    Copying it into the file and syncing that makes it durable.
+    """
+    if store.life.next_id < hint.next_id:
+        raise Unsound("batches that were sealed are gone")
+    store.checkpoint()
 
 
 def wal_commits(wal: Path) -> list[int]:
@@ -206,15 +219,29 @@ def _replace(path: Path, moment: Moment, hint: Life | None, why: str) -> Opened:
 
 def _set_aside(path: Path) -> None:
     """Rename the damaged file and its log, and delete all but the newest few of their kind."""
-    form = re.compile(re.escape(path.name) + r"\.corrupt-(\d+)")
-    found = [int(match[1]) for name in os.listdir(path.parent) if (match := form.fullmatch(name))]
+    found = _corpses(path)
     number = max(found, default=0) + 1
     for side in _SIDES:
         if _beside(path, side).exists():
             os.rename(_beside(path, side), _beside(path, f".corrupt-{number}{side}"))
-    for old in sorted([*found, number])[:-_CORPSES]:
+    _bury(path, sorted([*found, number])[:-_CORPSES])
+
+
+def _corpses(path: Path) -> list[int]:
+    form = re.compile(re.escape(path.name) + r"\.corrupt-(\d+)(?:-wal)?")
+    names = (form.fullmatch(name) for name in os.listdir(path.parent))
+    return sorted({int(match[1]) for match in names if match})
+
+
+def _bury(path: Path, numbers: list[int]) -> None:
+    for number in numbers:
         for side in _SIDES:
-            _beside(path, f".corrupt-{old}{side}").unlink(missing_ok=True)
+            _beside(path, f".corrupt-{number}{side}").unlink(missing_ok=True)
+
+
+def bury_all(path: Path) -> None:
+    """On a full disk: what was saved of the damaged files is saved, evidence needs their room."""
+    _bury(path, _corpses(path))
 
 
 def _rename(source: Path, target: Path) -> None:

@@ -184,8 +184,9 @@ def refused(store: Store) -> int:
 
 
 def oldest_sealed_boot_ns(store: Store, boot_id: bytes) -> int | None:
-    """When the oldest that waits was sealed; None where that was in another boot."""
-    entry = _one(store, "INDEXED BY waiting WHERE receipt IS NULL ORDER BY id LIMIT 1")
+    """When the oldest that waits was sealed, refused ones not counted; None for another boot."""
+    rest = "INDEXED BY waiting WHERE receipt IS NULL AND retry_boot_ns IS NULL ORDER BY id LIMIT 1"
+    entry = _one(store, rest)
     return entry.sealed_boot_ns if entry is not None and entry.boot_id == boot_id else None
 
 

@@ -18,6 +18,7 @@ from wire.batch import parse
 from wire.errors import WireError
 from wire.journal import Gap, GapReason
 
+_RESERVE_BYTES = 64 * 1024
 _PROBES = 200_000
 """Rows looked for one by one behind a broken page."""
 
@@ -37,10 +38,11 @@ class Salvage:
         source = _source(path)
         store = Store.create(new, self._hint or Life())
         try:
-            # Nothing promised rests on this file before it has its name: one sync at the end.
-            store.execute("PRAGMA synchronous = OFF")
+            # Room to say what is missing, should the disk become full of what is not.
+            store.execute("INSERT INTO body VALUES (0, zeroblob(?))", (_RESERVE_BYTES,))
             if source is not None:
                 self._carry(source, store)
+            self._free_reserve(store)
             reason = GapReason.CORRUPT if self._batches else GapReason.SPOOL_LOST
             detail = f"{why[:200]}; {self._batches} batches saved"
             self._note(store, blanket(self._moment, reason, detail))
@@ -76,8 +78,12 @@ class Salvage:
             self._batches += 1
         except apsw.FullError:
             self._full = True
+            self._free_reserve(store)
         except apsw.ConstraintError:
             return
+
+    def _free_reserve(self, store: Store) -> None:
+        store.execute("DELETE FROM body WHERE id = 0")
 
     def _missing(self, store: Store, entry: spool_queue.Entry) -> None:
         if entry.receipt is not None or not isinstance(entry.epoch, bytes):
@@ -151,9 +157,10 @@ def _caught_up(store: Store, life: Life) -> Life:
 
 def _entry(source: apsw.Connection, batch_id: int) -> spool_queue.Entry | None:
     fields = ", ".join(spool_queue.Entry._fields)
-    rows: list[Any]
     try:
-        rows = source.execute(f"SELECT {fields} FROM batch WHERE id = ?", (batch_id,)).fetchall()
+        rows: list[Any] = source.execute(
+            f"SELECT {fields} FROM batch WHERE id = ?", (batch_id,)
+        ).fetchall()
     except apsw.Error:
         return None
     return spool_queue.Entry(*rows[0]) if rows else None

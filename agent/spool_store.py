@@ -6,6 +6,7 @@ tables and bytes; what may be sent or forgotten is decided in `agent.spool`.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,10 +45,10 @@ _SCHEMA = (
     """,
 )
 """One script for each version; `user_version` says how many of them a file has seen."""
+_DURABLE = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
+_BUILDING = ("PRAGMA journal_mode = MEMORY", "PRAGMA synchronous = OFF")
+"""Nothing rests on a file that has not got its name yet: it is synced once, before the rename."""
 _PRAGMAS = (
-    "PRAGMA locking_mode = EXCLUSIVE",
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
     "PRAGMA cache_size = -512",
     "PRAGMA mmap_size = 0",
     "PRAGMA temp_store = MEMORY",
@@ -110,30 +111,32 @@ def decode_life(rows: Sequence[Any]) -> Life:
 class Store:
     """The open file. `life` is what is committed; `draft` what a running transaction will."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, building: bool = False) -> None:
         self.path = path
         self._connection = apsw.Connection(str(path))
         try:
-            self._configure()
+            self._configure(_BUILDING if building else _DURABLE)
         except BaseException:
             self.close()
             raise
         self.life = Life()
         self.draft = Life()
 
-    def _configure(self) -> None:
-        # Both set before the first read: with the exclusive lock the WAL index lives in memory.
+    def _configure(self, journal: Sequence[str]) -> None:
         self._connection.set_busy_timeout(2000)
+        self._inode = os.stat(self.path).st_ino
         if self.path.stat().st_size == 0:
             self.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             self.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        for pragma in _PRAGMAS:
+        # Before the first read of a log: with the exclusive lock its index lives in memory.
+        self.execute("PRAGMA locking_mode = EXCLUSIVE")
+        for pragma in (*journal, *_PRAGMAS):
             self.execute(pragma)
 
     @classmethod
     def create(cls, path: Path, life: Life) -> "Store":
-        """A new spool at `path`, where nothing is."""
-        store = cls(path)
+        """A new spool at `path`, where nothing is; to be closed, synced and given its name."""
+        store = cls(path, building=True)
         store.life = life
         store.transact(lambda: store.migrate(0))
         return store
@@ -207,6 +210,17 @@ class Store:
     def checkpoint(self) -> None:
         """Bring everything from the log into the file and cut the log to nothing."""
         self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def in_place(self) -> bool:
+        """False where the file that is open is no longer the one that has the name."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def log_frames(self) -> int:
+        """Frames of the write-ahead log that SQLite took for sound."""
+        return int(self.execute("PRAGMA wal_checkpoint(NOOP)")[0][1])
 
     def close(self) -> None:
         """Let go of the file, whatever state it is in."""

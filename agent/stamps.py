@@ -18,15 +18,19 @@ _SLEW_PARTS = 2000
 
 
 class Sent:
-    """When a packet left: both user-space clocks before the call, the kernel's when it tells."""
+    """When a packet left: both user-space clocks before the call, the kernel's when it tells.
+
+    The channel that sends it fills it in.
+    """
 
     __slots__ = ("boot_ns", "call_ns", "kernel_ns", "wall_ns")
 
-    def __init__(self, boot_ns: int, wall_ns: int) -> None:
-        self.boot_ns = boot_ns
-        self.wall_ns = wall_ns
-        self.kernel_ns: int | None = None
+    def __init__(self) -> None:
+        self.boot_ns = 0
+        self.wall_ns = 0
         self.call_ns = 0
+        """How long the send call took."""
+        self.kernel_ns: int | None = None
 
 
 class Arrival(NamedTuple):

@@ -38,9 +38,7 @@ class LinkRow(NamedTuple):
 class Board:
     """Joins fleet, live state and evidence; also keeps the books of the ingest."""
 
-    def __init__(
-        self, fleet: Fleet, live: Live, table: SessionTable, counters: Counters
-    ) -> None:
+    def __init__(self, fleet: Fleet, live: Live, table: SessionTable, counters: Counters) -> None:
         self.fleet, self.live, self._table, self._counters = fleet, live, table, counters
         self.evidence = m.EvidenceSeries()
         self.heads: dict[bytes, Head] = {}
@@ -70,8 +68,12 @@ class Board:
         self._counters.untrusted.inc()
         if agent.agent_id not in self._warned:
             self._warned.add(agent.agent_id)
-            log.warning("agent %s of node %s has no clock that can be believed: its evidence is"
-                        " kept and placed by the hub's clock", agent.agent_id.hex(), agent.node)
+            log.warning(
+                "agent %s of node %s has no clock that can be believed: its evidence is"
+                " kept and placed by the hub's clock",
+                agent.agent_id.hex(),
+                agent.node,
+            )
 
     def rows(self, now_boot_ns: int) -> Iterator[LinkRow]:
         """Every link, in the inventory's order."""

@@ -23,7 +23,8 @@ class _StampDrops(Collector):
     def collect(self) -> Iterable[Metric]:
         """One counter, a series per reason."""
         family = CounterMetricFamily(
-            "pantau_collector_stamp_packets_dropped", "STAMP packets not answered.",
+            "pantau_collector_stamp_packets_dropped",
+            "STAMP packets not answered.",
             labels=["reason"],
         )
         for reason in DropReason:

@@ -1,6 +1,7 @@
 """What the hub tells a node to do: targets, data and never code."""
 
 import hashlib
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
@@ -62,5 +63,18 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             seen.add((target.link, target.name))
 
     def digest(self) -> str:
-        """SHA-256 over the policy's canonical JSON, in hex."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        """SHA-256 over the policy's canonical JSON, in hex: the same for equal policies.
+
+        What equals its default is left out by value; `omit_defaults` asks for identity, which a
+        number that was written out does not have.
+        """
+        told = [
+            {field.name: value for field, value in _values(one) if value != field.default}
+            for one in self.targets
+        ]
+        canonical = msgspec.json.encode({"node": self.node, "targets": told}, order="sorted")
+        return hashlib.sha256(canonical).hexdigest()
+
+
+def _values(target: Target) -> Iterator[tuple[msgspec.structs.FieldInfo, object]]:
+    return ((field, getattr(target, field.name)) for field in msgspec.structs.fields(target))

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from functools import partial
 from struct import Struct
 
-from agent.probes.site import Site, Unavailable, refused_as, silent, unsent
-from agent.recorder import Reply, Stream
+from agent.probes.site import Site, Unavailable, ground, refused_as, silent
+from agent.recorder import Flight, Reply, Stream
 from agent.sockets import IcmpChannel, Refusal, Way, literal
-from agent.stamps import Arrival, Sent, round_trip
+from agent.stamps import Arrival, round_trip
 from runtime.clock import SECOND
 from wire.observation import Outcome
 
@@ -70,6 +70,11 @@ class _Lane:
         self._family = socket.AddressFamily(way.family)
         self._dropped = 0
         self.channel: IcmpChannel = site.network.icmp(way, secrets.randbits(16), self._cookie)
+        self._ident = self.channel.ident
+        self._request = _REQUEST[self._family]
+        self._reply = _REPLY[self._family]
+        self._headed = self.channel.raw and self._family is socket.AF_INET
+        """Arrivals begin with their IP header and checksums are ours: raw IPv4 sockets only."""
 
     def join(self, seat: _Seat, now_ns: int) -> None:
         """Send for `seat` from now on; the lane it had hears out what it sent."""
@@ -89,23 +94,21 @@ class _Lane:
         """Whether any stream still sends here."""
         return any(seat.lane is self for seat in self.seats.values())
 
-    def send(self, seat: _Seat, seq: int) -> Sent:
-        """Send packet `seq`. Raises OSError."""
-        low, index = seq & 0xFFFF, seat.stream.index
-        fields = (low, self._cookie, index, seq & 0xFFFF_FFFF)
-        kind, ident = _REQUEST[self._family], self.channel.ident
-        packet = _PACKET.pack(kind, 0, 0, ident, *fields)
-        if self.channel.raw and self._family is socket.AF_INET:  # else the kernel does it
-            packet = _PACKET.pack(kind, 0, checksum(packet), ident, *fields)
-        return self.channel.send(packet + seat.padding, seat.sockaddr)
+    def send(self, seat: _Seat, flight: Flight) -> None:
+        """Send packet `flight`. Raises OSError."""
+        seq = flight.seq
+        fields = (seq & 0xFFFF, self._cookie, seat.stream.index, seq & 0xFFFF_FFFF)
+        packet = _PACKET.pack(self._request, 0, 0, self._ident, *fields)
+        if self._headed:
+            packet = _PACKET.pack(self._request, 0, checksum(packet), self._ident, *fields)
+        self.channel.send(packet + seat.padding, flight, seat.sockaddr)
 
     def hear(self) -> None:
         """Take in what has arrived; transmit stamps come before the replies that need them."""
         for refusal in self.channel.refusals():
             self._hear_refusal(refusal)
-        headed = self.channel.raw and self._family is socket.AF_INET
         for arrival in self.channel.receive():
-            at = (arrival.data[0] & 15) * 4 if headed and arrival.data else 0
+            at = (arrival.data[0] & 15) * 4 if self._headed and arrival.data else 0
             self._hear(arrival, at)
 
     def check_room(self) -> None:
@@ -122,7 +125,7 @@ class _Lane:
         if len(data) < at + _HEADER.size:
             return
         kind = data[at]
-        if kind != _REPLY[self._family]:
+        if kind != self._reply:
             refusal = _quoted(self._family, kind, data[at + 8 :])
             if refusal is not None:
                 self._hear_refusal(refusal)
@@ -134,7 +137,7 @@ class _Lane:
         if (
             seat is None
             or cookie != self._cookie
-            or ident != self.channel.ident
+            or ident != self._ident
             or low != whole & 0xFFFF
             or arrival.source != seat.address
         ):
@@ -145,7 +148,7 @@ class _Lane:
         if flight is None:
             stream.stray()
             return
-        rtt_ns, stamp = round_trip(flight.sent, arrival)
+        rtt_ns, stamp = round_trip(flight, arrival)
         ttl = data[8] if at else arrival.ttl
         stream.reply(flight, Reply(rtt_ns, stamp, rtt_ns, None, ttl))
 
@@ -155,7 +158,7 @@ class _Lane:
         if outcome is None or len(quote) < _HEADER.size:
             return
         _, _, _, ident, low = _HEADER.unpack_from(quote)
-        if ident != self.channel.ident:
+        if ident != self._ident:
             return
         seats = [seat for seat in self.seats.values() if seat.address == refusal.address]
         if len(quote) >= _PACKET.size:
@@ -220,15 +223,16 @@ class IcmpProbe:
         longest_ns = 0
         for stream, seq in due:
             seat = self._seats[stream.index]
+            flight = Flight(seq)
             try:
                 lane = seat.lane or self._lane_of(seat)
-                sent = lane.send(seat, seq)
+                lane.send(seat, flight)
             except OSError as error:
-                self._failed(seat, seq, error)
+                self._failed(seat, flight, error)
                 continue
-            stream.launch(seq, sent)
-            if sent.call_ns > longest_ns:
-                longest_ns = sent.call_ns
+            stream.launch(flight)
+            if flight.call_ns > longest_ns:
+                longest_ns = flight.call_ns
             if seat.troubled:
                 seat.troubled = False
                 self._site.note(stream, None)
@@ -292,16 +296,17 @@ class IcmpProbe:
                 return  # the old lane still serves, and the next poll tries again
         newest.join(seat, now_ns)
 
-    def _failed(self, seat: _Seat, seq: int, error: OSError) -> None:
-        clock = self._site.clock
-        outcome = unsent(error)
-        seat.stream.ground(seq, Sent(clock.boot_ns(), clock.wall_ns()), outcome)
+    def _failed(self, seat: _Seat, flight: Flight, error: OSError) -> None:
+        ground(self._site, seat.stream, flight, error)
         seat.troubled = True
-        self._site.note(seat.stream, f"cannot send: {error.strerror or error}")
         lane = seat.lane
-        if lane is not None and seat.way.interface is not None and outcome is Outcome.NOT_SENT:
+        if (
+            lane is not None
+            and seat.way.interface is not None
+            and flight.outcome is Outcome.NOT_SENT
+        ):
             # The socket is bound to an interface that is gone; its namesake needs a new socket.
-            lane.leave(seat, clock.boot_ns())
+            lane.leave(seat, flight.boot_ns)
             if self._newest.get(seat.way) is lane:
                 del self._newest[seat.way]
 

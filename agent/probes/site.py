@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.recorder import Oddities, Stream
+from agent.recorder import Flight, Oddities, Stream
 from agent.sockets import Network
 from runtime.clock import SECOND, Clock
 from wire.observation import Outcome
@@ -84,6 +84,13 @@ class Probe(Protocol):
 def unsent(error: OSError) -> Outcome:
     """What a packet is that the kernel would not send: never loss on the path."""
     return Outcome.NOT_SENT if error.errno in _NOT_SENT else Outcome.LOCAL_ERROR
+
+
+def ground(site: Site, stream: Stream, flight: Flight, error: OSError) -> None:
+    """Record a packet that did not leave, and tell the operator."""
+    flight.boot_ns, flight.wall_ns = site.clock.boot_ns(), site.clock.wall_ns()
+    stream.ground(flight, unsent(error))
+    site.note(stream, f"cannot send: {error.strerror or error}")
 
 
 def refused_as(family: int, kind: int) -> Outcome | None:

@@ -8,10 +8,10 @@ packet counter is kept: that is what tells forward from reverse loss.
 from collections.abc import Sequence
 from functools import partial
 
-from agent.probes.site import Site, Unavailable, refused_as, silent, unsent
+from agent.probes.site import Site, Unavailable, ground, refused_as, silent
 from agent.recorder import Flight, Reply, Stream
 from agent.sockets import Channel, Refusal, Way, literal
-from agent.stamps import Arrival, Sent, round_trip, without_residence
+from agent.stamps import Arrival, round_trip, without_residence
 from runtime.clock import SECOND, Clock
 from wire.errors import Refusal as WireRefusal
 from wire.errors import WireError
@@ -78,23 +78,23 @@ class _Session:
 
     def send(self, seq: int) -> int:
         """Send packet `seq`; returns how long the call took."""
-        clock = self._site.clock
-        timestamp = ntp64(clock.wall_ns())
+        timestamp = ntp64(self._site.clock.wall_ns())
+        flight = Flight(seq, timestamp)
         packet = SenderPacket(
             seq & 0xFFFF_FFFF, timestamp, self._estimate.field(), self.stream.target.ssid or 0
         )
         try:
             channel = self._open()
-            sent = channel.send(pack_sender(packet, self._key, self.stream.target.size))
+            channel.send(pack_sender(packet, self._key, self.stream.target.size), flight)
         except OSError as error:
-            self._failed(seq, error)
+            self._failed(flight, error)
             return 0
         if self._failures:
             self._failures = 0
             self._site.note(self.stream, None)
-        self.stream.launch(seq, sent, timestamp)
+        self.stream.launch(flight)
         self._hear_refusals(channel)
-        return sent.call_ns
+        return flight.call_ns
 
     def hear(self, channel: Channel) -> None:
         """Take in what has arrived; transmit stamps come before the replies that need them."""
@@ -137,13 +137,11 @@ class _Session:
             self._dropped = 0
         return self._channel
 
-    def _failed(self, seq: int, error: OSError) -> None:
-        clock = self._site.clock
-        self.stream.ground(seq, Sent(clock.boot_ns(), clock.wall_ns()), unsent(error))
+    def _failed(self, flight: Flight, error: OSError) -> None:
+        ground(self._site, self.stream, flight, error)
         self._failures += 1
-        self._site.note(self.stream, f"cannot send: {error.strerror or error}")
         if self._failures % _FAILURES == 0 and self._channel is not None:
-            self._leave(self._channel, clock.boot_ns())
+            self._leave(self._channel, flight.boot_ns)
 
     def _renew(self, channel: Channel, now_ns: int) -> None:
         heard_ns = max(self._asked_ns, self.stream.last_reply_boot_ns or 0)
@@ -195,7 +193,7 @@ class _Session:
             self._site.oddities.foreign += 1
             self._suspect(packet.sender_seq)
             return
-        elapsed_ns, stamp = round_trip(flight.sent, arrival)
+        elapsed_ns, stamp = round_trip(flight, arrival)
         residence_ns = ntp64_difference_ns(packet.timestamp, packet.receive_timestamp)
         rtt_ns = without_residence(elapsed_ns, residence_ns)
         self.stream.reply(flight, Reply(rtt_ns, stamp, elapsed_ns, packet.seq, arrival.ttl))

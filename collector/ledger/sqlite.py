@@ -391,13 +391,17 @@ class SqliteLedger:
             )
         )
 
-    def batches(self, agent_id: bytes) -> Iterator[Batch]:
-        """An agent's evidence, by epoch and sequence, as received."""
-        for header, signature, body in self._rows(
-            "SELECT header, signature, body FROM batch WHERE agent_id=? ORDER BY epoch, seq",
-            (agent_id,),
-        ):
-            yield Batch(parse_header(header), header, signature, body)
+    def placed_batches(self, agent_id: bytes) -> Iterator[tuple[Batch, Placement]]:
+        """An agent's evidence, by epoch and sequence, as received, with its place in time."""
+        keys = self._rows("SELECT id FROM batch WHERE agent_id=? ORDER BY epoch, seq", (agent_id,))
+        for (batch_id,) in keys:
+            header, signature, body, *placed = self._rows(
+                "SELECT header, signature, body, offset_ns, error_ns, placed_by FROM batch"
+                " JOIN placement ON batch_id=id WHERE id=?",
+                (batch_id,),
+            )[0]
+            placement = Placement(placed[0], placed[1], PlacedBy(placed[2]))
+            yield Batch(parse_header(header), header, signature, body), placement
 
     def changed(self) -> bool:
         """Whether another process wrote to this ledger since the last call."""

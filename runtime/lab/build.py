@@ -7,6 +7,7 @@ silent as a leased line does, instead of failing locally with "no route to host"
 """
 
 import contextlib
+import functools
 import os
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ from typing import Self
 from runtime.lab.compiler import compiler
 from runtime.lab.emulator import Emulator, EmulatorSettings
 from runtime.lab.link import Link
-from runtime.lab.namespaces import Namespace, Run, missing_tool, sweep
+from runtime.lab.namespaces import Namespace, Run, command, missing_tool, sweep
 from runtime.lab.truth import Packet, Truth, read_packets, read_truth
 
 
@@ -135,6 +136,9 @@ class Lab:
         self.links[name] = link
         for end, far in zip((a, b), outer, strict=True):
             _move(middle, far, end)
+            if end.space.is_root:
+                # It would go with the middle namespace, but only some moments later.
+                self._stack.callback(_delete_device, end.device)
             end.space.ip(f"link set {end.device} addrgenmode none")
             _configure(end)
         return link
@@ -159,6 +163,7 @@ class Lab:
         return read_packets(self.emulator.packets_path)
 
 
+@functools.cache
 def available() -> str | None:
     """Why the lab cannot run here, or None when it can."""
     if (reason := missing_tool()) is not None:
@@ -184,6 +189,10 @@ def _move(start: Namespace, device: str, end: End) -> None:
     """Moving and renaming in one step: the name is free there, perhaps not here."""
     target = end.space.name or str(os.getpid())
     start.ip(f"link set {device} netns {target} name {end.device}")
+
+
+def _delete_device(device: str) -> None:
+    command(["ip", "link", "delete", device], check=False)
 
 
 def _configure(end: End) -> None:

@@ -1083,9 +1083,7 @@ static void adopt(struct direction *d, const struct knobs *k)
     struct knobs *old = &d->knobs;
     if (k->ge_p != old->ge_p || k->ge_r != old->ge_r)
         d->bad = false;
-    if (k->drop_every != old->drop_every)
-        d->nth = 0;
-    d->pattern_at = 0;
+    d->nth = d->pattern_at = 0;
     *old = *k;
     limiter_reshape(&d->own, &k->shape);
     if (!k->powered)

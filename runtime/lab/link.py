@@ -72,7 +72,7 @@ class Knobs(Shape):
     loss_in_bad: float | None = None
     """Default 1."""
     drop_every: int | None = None
-    """Drops each n-th packet, counted from this change; 0: none."""
+    """Drops each n-th packet, counted from the last change of any knob; 0: none."""
     drop_next: int | None = None
     """Drops as many packets from now on."""
     drop_pattern: str | None = None
@@ -93,6 +93,39 @@ class Knobs(Shape):
     """Loss, duplication and reordering touch only what matches any of these; () is everything."""
     bottleneck: str | None = None
     """Name of a shared limiter to go through instead of the direction's own; "" leaves it."""
+
+
+CLEAR = Knobs(
+    up=True,
+    powered=True,
+    delay_ms=0,
+    jitter_ms=0,
+    jitter_model="uniform",
+    order="fifo",
+    loss=0,
+    burst_start=0,
+    burst_end=1,
+    loss_in_good=0,
+    loss_in_bad=1,
+    drop_every=0,
+    drop_next=0,
+    drop_pattern="",
+    duplicate=0,
+    reorder=0,
+    reorder_delay_ms=0,
+    mtu=0,
+    mtu_df_only=False,
+    drop=(),
+    only=(),
+    bottleneck="",
+    rate_bps=0,
+    peak_bps=0,
+    burst_bytes=0,
+    queue_bytes=-1,
+    queue_packets=0,
+    overhead_bytes=0,
+)
+"""A perfect line, as every link is at first."""
 
 
 @dataclass(frozen=True)

@@ -133,9 +133,7 @@ class Run:
 
 def command(argv: Sequence[str], *, text: str | None = None, check: bool = True) -> str:
     """Run a command of the host and return its output; failure becomes a NamespaceError."""
-    done = subprocess.run(
-        argv, input=text, capture_output=True, text=True, timeout=30, check=False
-    )
+    done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=30, check=False)
     if check and done.returncode:
         raise NamespaceError(f"{' '.join(argv)}: {done.stderr.strip()}\n{text or ''}".strip())
     return done.stdout

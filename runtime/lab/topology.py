@@ -216,9 +216,7 @@ def _star_hub(block: int) -> tuple[str, str]:
     return f"198.18.{block}.1", f"fd70::{block:x}:1"
 
 
-def _star_sites(
-    lab: Lab, hub: Namespace, block: int, names: Sequence[str]
-) -> dict[str, Site]:
+def _star_sites(lab: Lab, hub: Namespace, block: int, names: Sequence[str]) -> dict[str, Site]:
     return {name: _star_site(lab, hub, (block, index), name) for index, name in enumerate(names)}
 
 
@@ -243,9 +241,7 @@ def _star_site(lab: Lab, hub: Namespace, place: tuple[int, int], name: str) -> S
             addresses=(f"{hub4} peer {own4}", *_six(hub, hub6, own6)),
         ),
     )
-    return Site(
-        lab=lab, name=name, node=node, node_address=own4, node_address6=own6, link=link
-    )
+    return Site(lab=lab, name=name, node=node, node_address=own4, node_address6=own6, link=link)
 
 
 def _six(space: Namespace, own: str, peer: str) -> tuple[str, ...]:
@@ -296,9 +292,7 @@ def _pop(lab: Lab, name: str, index: int) -> Pop:
     return Pop(name=name, router=router, address=address, core=core, anchor=anchor)
 
 
-def _trunk(
-    lab: Lab, name: str, near: tuple[Namespace, str], far: tuple[Namespace, str]
-) -> Link:
+def _trunk(lab: Lab, name: str, near: tuple[Namespace, str], far: tuple[Namespace, str]) -> Link:
     """From a PoP to a machine that serves all of them."""
     near_space, near_address = near
     far_space, far_address = far
