@@ -115,7 +115,7 @@ class Stage:
         self._stamp_port = _free_port(18620, socket.SOCK_DGRAM)
         self.local_url = f"http://127.0.0.1:{self.port}"
         self._collector: subprocess.Popen[bytes] | None = None
-        self._agents: list[subprocess.Popen[bytes]] = []
+        self.agents: list[subprocess.Popen[bytes]] = []
 
     def write(self, places: tuple[Place, ...]) -> None:
         """Settings of the collector and the agents."""
@@ -230,18 +230,18 @@ class Stage:
         if joined.returncode:
             raise SceneError(f"{place.node} could not join: {joined.stderr}")
         with (self.folder / f"{place.node}.log").open("ab") as log:
-            self._agents.append(
+            self.agents.append(
                 space.popen([*agent, "run", *config], cwd=self.folder, stdout=log, stderr=log)
             )
 
     def stop(self) -> None:
         """Agents first, so that they can deliver; then the collector."""
-        for agent in self._agents:
+        for agent in self.agents:
             if agent.poll() is None:
                 agent.terminate()
-        for agent in self._agents:
+        for agent in self.agents:
             _end(agent)
-        self._agents.clear()
+        self.agents.clear()
         self.stop_collector()
         self._collector = None
 
