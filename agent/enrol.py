@@ -77,14 +77,19 @@ def enrol(state_dir: Path, url: str, token: Token, ca_file: Path | None) -> stor
 
 
 def _request(token: Token, keys: _Keys, nonce: str) -> Enrol:
-    signing = Ed25519PrivateKey.from_private_bytes(keys.signing).public_key()
+    signing = Ed25519PrivateKey.from_private_bytes(keys.signing)
     exchange = X25519PrivateKey.from_private_bytes(keys.exchange).public_key()
+    exchange_key = exchange.public_bytes_raw().hex()
+    token_id = token.token_id.hex()
     return Enrol(
-        token_id=token.token_id.hex(),
+        token_id=token_id,
         token_key=token.key().public_key().public_bytes_raw().hex(),
-        public_key=signing.public_bytes_raw().hex(),
-        exchange_key=exchange.public_bytes_raw().hex(),
+        public_key=signing.public_key().public_bytes_raw().hex(),
+        exchange_key=exchange_key,
         nonce=nonce,
+        proof=message.enrol_proof(
+            signing, token_id=token_id, exchange_key=exchange_key, nonce=nonce
+        ),
         agent_version=importlib.metadata.version("pantau"),
         machine=f"{platform.system()} {platform.release()} {platform.machine()}"[:256],
     )

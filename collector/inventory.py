@@ -4,18 +4,21 @@ Labels of every metric and the meaning of every report come from here, never fro
 says. The inventory also makes each node's policy: what its agent is told to measure.
 """
 
-import ipaddress
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
+from collector.settings import check_literal
 from runtime.settings import SettingsError, load
-from wire.policy import Policy, Role, Seconds, Target
+from wire.policy import MAX_TARGETS, Policy, Role, Seconds, Target
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}\Z")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+Timeout = Annotated[float, msgspec.Meta(ge=0.01, le=600)]
+"""Seconds, within what a policy can carry."""
 HUB_TARGET = "hub"
 """Name of the STAMP target that every link has."""
 
@@ -51,12 +54,12 @@ class LinkTarget(_Row, frozen=True, kw_only=True):
     address: str
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
     interval_s: Seconds = 1.0
-    timeout_s: Seconds = 2.0
+    timeout_s: Timeout = 2.0
     size: Annotated[int, msgspec.Meta(ge=0, le=9000)] = 0
     dscp: Annotated[int, msgspec.Meta(ge=0, le=63)] = 0
 
     def __post_init__(self) -> None:
-        _literal(self.address)
+        check_literal(self.address)
         if self.name == HUB_TARGET:
             raise ValueError(f"target name {HUB_TARGET!r} is kept for the hub's STAMP reflector")
 
@@ -74,7 +77,7 @@ class Link(_Row, frozen=True, kw_only=True):
     """Network interface of the agent's box for this link, where a node has several."""
     interval_s: Seconds = 1.0
     """Seconds between STAMP packets to the hub."""
-    timeout_s: Seconds = 2.0
+    timeout_s: Timeout = 2.0
     size: Annotated[int, msgspec.Meta(ge=0, le=9000)] = 0
     dscp: Annotated[int, msgspec.Meta(ge=0, le=63)] = 0
     targets: tuple[LinkTarget, ...] = ()
@@ -88,22 +91,12 @@ class _LinksFile(_Row, frozen=True, kw_only=True):
     links: tuple[Link, ...]
 
 
-def _literal(address: str) -> None:
-    try:
-        ipaddress.ip_address(address)
-    except ValueError as error:
-        raise ValueError(f"address {address!r}: expected a literal IPv4 or IPv6 address") from error
-
-
 class ReflectorAddress(msgspec.Struct, frozen=True):
     """Where the reflector is, as agents see it."""
 
     address: str
     port: int
     authenticated: bool
-
-    def __post_init__(self) -> None:
-        _literal(self.address)
 
 
 class Inventory:
@@ -157,12 +150,12 @@ class Inventory:
         return Policy(node=node, targets=tuple(targets))
 
 
-def _unique(file: Path, kind: str, ids: list[str]) -> None:
+def _unique(file: Path, rows: str, key: str, values: list[str]) -> None:
     places: dict[str, int] = {}
-    for at, one in enumerate(ids):
+    for at, one in enumerate(values):
         if one in places:
             raise SettingsError(
-                f"{file}: {kind}[{at}].id: {one!r} is {kind}[{places[one]}] already"
+                f"{file}: {rows}[{at}].{key}: {one!r} is {rows}[{places[one]}] already"
             )
         places[one] = at
 
@@ -171,8 +164,8 @@ def read(nodes_file: Path, links_file: Path) -> Inventory:
     """Both files, checked against each other. Raises SettingsError."""
     nodes = load(nodes_file, _NodesFile).nodes
     links = load(links_file, _LinksFile).links
-    _unique(nodes_file, "nodes", [node.id for node in nodes])
-    _unique(links_file, "links", [link.id for link in links])
+    _unique(nodes_file, "nodes", "id", [node.id for node in nodes])
+    _unique(links_file, "links", "id", [link.id for link in links])
     known = {node.id for node in nodes}
     for at, link in enumerate(links):
         if link.node not in known:
@@ -180,5 +173,22 @@ def read(nodes_file: Path, links_file: Path) -> Inventory:
                 f"{links_file}: links[{at}].node: {link.node!r} is not a node of {nodes_file}"
             )
         names = [target.name for target in link.targets]
-        _unique(links_file, f"links[{at}].targets", names)
-    return Inventory(nodes, links)
+        _unique(links_file, f"links[{at}].targets", "name", names)
+    targets: Counter[str] = Counter()
+    for link in links:
+        targets[link.node] += 1 + len(link.targets)
+    for node_id, count in targets.items():
+        if count > MAX_TARGETS:
+            raise SettingsError(
+                f"{links_file}: the links of node {node_id!r} have {count} targets,"
+                f" at most {MAX_TARGETS}"
+            )
+    inventory = Inventory(nodes, links)
+    for node in nodes:
+        count = sum(1 + len(link.targets) for link in inventory.links_of(node.id))
+        if count > MAX_TARGETS:
+            raise SettingsError(
+                f"{links_file}: node {node.id!r} has {count} targets over all its links,"
+                f" at most {MAX_TARGETS}"
+            )
+    return inventory

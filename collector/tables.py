@@ -27,6 +27,7 @@ def agents(config: Path, *, as_json: bool, revoke: str | None) -> None:
                 "agent": agent.agent_id.hex(),
                 "node": agent.node,
                 "version": agent.version,
+                "public_key": agent.public_key.hex(),
                 "enrolled_s": agent.enrolled_wall_ns / 1e9,
                 "revoked_s": agent.revoked_wall_ns and agent.revoked_wall_ns / 1e9,
             }

@@ -1,8 +1,9 @@
 """Bodies of batches: records as JSON lines under zstd, decoded within fixed bounds.
 
-JSON lines rather than msgpack: 6 % larger under zstd on our columnar trains, and a provider's
-engineer can read the evidence with two standard tools (docs/decisions/0003). Hostile bytes are
-the expected input: nothing is allocated before its declared size was checked.
+JSON lines rather than msgpack: the same size under zstd on our columnar trains, give or take a few
+percent, and a provider's engineer can read the evidence with two standard tools
+(docs/decisions/0003). Hostile bytes are the expected input: nothing is allocated before its declared
+size was checked.
 """
 
 from collections.abc import Iterable, Sequence

@@ -24,6 +24,7 @@ MAX_MESSAGE_BYTES = 64 * 1024
 _PREFIX = 5 + 64
 
 Hex16 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
+Hex64 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}\Z")]
 Hex32 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Ns = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -54,6 +55,9 @@ class Enrol(Message, frozen=True, kw_only=True):
     exchange_key: Hex32
     """X25519 public key, from which both ends derive the STAMP key."""
     nonce: Hex16
+    proof: Hex64
+    """Signature by the private half of `public_key`, see `enrol_proof`: nobody can enrol a key
+    that is somebody else's."""
     agent_version: Text
     machine: Text = ""
 
@@ -65,6 +69,26 @@ class Enrol(Message, frozen=True, kw_only=True):
             X25519PrivateKey.generate().exchange(exchange)
         except ValueError as error:
             raise ValueError("exchange_key is not an X25519 public key") from error
+
+
+def _enrol_claim(token_id: str, exchange_key: str, nonce: str) -> bytes:
+    parts = (bytes.fromhex(part) for part in (token_id, exchange_key, nonce))
+    return b"pantau-claim-v1\x00" + b"".join(parts)
+
+
+def enrol_proof(key: Ed25519PrivateKey, *, token_id: str, exchange_key: str, nonce: str) -> str:
+    """The `proof` of an Enrol with these fields, by the key that it brings."""
+    return key.sign(_enrol_claim(token_id, exchange_key, nonce)).hex()
+
+
+def check_enrol_proof(request: "Enrol") -> None:
+    """Raises WireError(BAD_SIGNATURE) unless the asker holds the key that it brings."""
+    claim = _enrol_claim(request.token_id, request.exchange_key, request.nonce)
+    try:
+        public_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(request.public_key))
+        public_key.verify(bytes.fromhex(request.proof), claim)
+    except (InvalidSignature, ValueError) as error:
+        raise WireError(Refusal.BAD_SIGNATURE, "proof is not by public_key") from error
 
 
 class Enrolled(Message, frozen=True, kw_only=True):
