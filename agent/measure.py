@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 MAX_NOTES = 8
 """As many as a status message carries."""
 _NOTE_CHARS = 256
+_QUIET_NS = 600 * SECOND
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,7 @@ class Measure:
         self._streams: dict[int, tuple[Stream, Probe]] = {}
         self._unmeasured: dict[Target, str] = {}
         self._troubles: dict[int, str] = {}
+        self._said: dict[str, int] = {}
         self._running = False
         self._wake = asyncio.Event()
         self._late_ns: int | None = None
@@ -161,13 +163,16 @@ class Measure:
             self._skip(missed)
         if not turn.slots:
             return
-        due: dict[int, tuple[Probe, list[tuple[Stream, int]]]] = {}
-        for slot in turn.slots:
-            stream, probe = self._streams[slot.key]
-            due.setdefault(id(probe), (probe, []))[1].append((stream, slot.seq))
-        for probe, slots in due.values():
-            self._call_ns = max(self._call_ns or 0, probe.send(slots))
-        late_ns = self._clock.boot_ns() - min(slot.due_ns for slot in turn.slots)
+        batches: dict[Probe, list[tuple[Stream, int]]] = {}
+        for key, seq, _ in turn.slots:
+            stream, probe = self._streams[key]
+            batch = batches.get(probe)
+            if batch is None:
+                batches[probe] = batch = []
+            batch.append((stream, seq))
+        for probe, batch in batches.items():
+            self._call_ns = max(self._call_ns or 0, probe.send(batch))
+        late_ns = self._clock.boot_ns() - turn.slots[0].due_ns
         self._late_ns = max(self._late_ns or 0, late_ns)
 
     def _skip(self, missed: Missed) -> None:
@@ -229,9 +234,8 @@ class Measure:
         )
 
     def _cannot(self, target: Target, reason: str) -> None:
-        if reason not in self._unmeasured.values():
-            log.warning("target %s of link %s: %s", target.name, target.link, reason)
         self._unmeasured[target] = reason
+        self._say(reason, f"{target.name} of {target.link}: {reason}")
 
     def _note_stream(self, stream: Stream, trouble: str | None) -> None:
         if trouble is None:
@@ -240,4 +244,11 @@ class Measure:
         text = f"{stream.target.name} of {stream.target.link}: {trouble}"
         if self._troubles.get(stream.index) != text:
             self._troubles[stream.index] = text
+            self._say(text, text)
+
+    def _say(self, what: str, text: str) -> None:
+        """Log `text`, unless the same was said a short while ago: links flap for hours."""
+        now_ns = self._clock.boot_ns()
+        if now_ns >= self._said.get(what, 0):
+            self._said[what] = now_ns + _QUIET_NS
             log.warning("target %s", text)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from agent.stamps import Sent
+from agent.stamps import Arrival, Sent, round_trip, without_residence
 from wire.journal import Gap, GapReason
 from wire.message import TargetStatus
 from wire.observation import Outcome, StampSource, Train
@@ -49,17 +49,6 @@ class Flight(Sent):
         """What it is if no valid reply comes."""
 
 
-class Reply(NamedTuple):
-    """A valid reply, as the probe understood it."""
-
-    rtt_ns: int
-    stamp: StampSource
-    elapsed_ns: int
-    """Time away including the reflector's own: what the timeout is compared with."""
-    reflector_seq: int | None
-    ttl: int | None
-
-
 class Oddities:
     """What came that changed no fate, and what memory could not hold: counters since start."""
 
@@ -72,6 +61,14 @@ class Oddities:
         """Packets that no open observation asked for."""
         self.dropped = 0
         """Settled rows that were given up because nobody fetched them."""
+
+
+class _Recent(NamedTuple):
+    """What `status` needs of a settled packet; no more, because there are 30 s of these."""
+
+    boot_ns: int
+    rtt_ns: int | None
+    outcome: Outcome
 
 
 class Stream:
@@ -89,7 +86,7 @@ class Stream:
         self._timeout_ns = int(target.timeout_s * 1_000_000_000)
         self._open: dict[int, Flight | Gap] = {}
         self._settled: deque[Flight | Gap] = deque()
-        self._window: deque[Flight] = deque()
+        self._window: deque[_Recent] = deque()
         self._prior: tuple[int, int] | None = None
 
     @property
@@ -140,24 +137,32 @@ class Stream:
         """A reply to this target came for a packet whose fate has been handed on."""
         self._oddities.late += 1
 
-    def reply(self, flight: Flight, reply: Reply) -> None:
-        """A valid reply came for `flight`."""
+    def reply(
+        self,
+        flight: Flight,
+        arrival: Arrival,
+        *,
+        residence_ns: int = 0,
+        reflector_seq: int | None = None,
+    ) -> None:
+        """`arrival` is a valid reply to `flight`, which the reflector kept for `residence_ns`."""
         if flight.outcome is not None:
             if flight.outcome is Outcome.OK:
                 self._oddities.duplicates += 1
             else:
                 self._oddities.late += 1
             return
-        self.last_reply_boot_ns = max(
-            self.last_reply_boot_ns or 0, flight.boot_ns + reply.elapsed_ns
-        )
-        if reply.elapsed_ns > self._timeout_ns:
+        away_ns, stamp = round_trip(flight, arrival)
+        self.last_reply_boot_ns = flight.boot_ns + away_ns
+        if away_ns > self._timeout_ns:
             flight.outcome = Outcome.TIMEOUT
             self._oddities.late += 1
             return
         flight.outcome = Outcome.OK
-        flight.rtt_ns, flight.stamp = reply.rtt_ns, reply.stamp
-        flight.reflector_seq, flight.ttl = reply.reflector_seq, reply.ttl
+        flight.rtt_ns = without_residence(away_ns, residence_ns) if residence_ns else away_ns
+        flight.stamp = stamp
+        flight.reflector_seq = reflector_seq
+        flight.ttl = arrival.ttl
 
     def refuse(self, flight: Flight, outcome: Outcome) -> None:
         """The network said that `flight` did not arrive."""
@@ -166,15 +171,18 @@ class Stream:
 
     def advance(self, now_ns: int) -> None:
         """Settle what can be settled at `now_ns`, in order."""
-        for seq, flight in list(self._open.items()):
+        ready: list[Flight | Gap] = []
+        for flight in self._open.values():
             if isinstance(flight, Flight):
                 if flight.outcome is None:
                     if now_ns - flight.boot_ns <= self._timeout_ns:
                         break
                     flight.outcome = flight.suspect
                 self._remember(flight)
-            del self._open[seq]
-            self._settled.append(flight)
+            ready.append(flight)
+        for flight in ready:
+            del self._open[_first_seq(flight)]
+        self._settled += ready
         if len(self._settled) > self.held_most:
             self._forget_oldest()
 
@@ -208,12 +216,13 @@ class Stream:
         begin_ns = end_ns - window_ns
         rows = [row for row in self._window if begin_ns < row.boot_ns <= end_ns]
         times = [row.rtt_ns for row in rows if row.rtt_ns is not None]
+        local = sum(row.outcome.local for row in rows)
         return TargetStatus(
             link=self.target.link,
             target=self.target.name,
-            sent=sum(not _outcome(row).local for row in rows),
-            lost=sum(_outcome(row).lost for row in rows),
-            not_sent=sum(_outcome(row).local for row in rows),
+            sent=len(rows) - local,
+            lost=sum(row.outcome.lost for row in rows),
+            not_sent=local,
             rtt_median_ns=int(median(times)) if times else None,
             rtt_max_ns=max(times, default=None),
             last_reply_boot_ns=self.last_reply_boot_ns,
@@ -221,7 +230,7 @@ class Stream:
 
     def _remember(self, flight: Flight) -> None:
         window = self._window
-        window.append(flight)
+        window.append(_Recent(flight.boot_ns, flight.rtt_ns, _outcome(flight)))
         oldest_ns = flight.boot_ns - WINDOW_NS - self._timeout_ns
         while window[0].boot_ns < oldest_ns:
             window.popleft()

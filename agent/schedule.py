@@ -41,6 +41,7 @@ class Turn(NamedTuple):
     """What one look at the schedule found."""
 
     slots: list[Slot]
+    """The earliest due first."""
     missed: list[Missed]
 
 

@@ -53,6 +53,10 @@ Address = tuple[Any, ...]
 """A socket address of either family."""
 
 
+class IcmpNotPermitted(PermissionError):
+    """Neither raw sockets (CAP_NET_RAW) nor ping sockets (net.ipv4.ping_group_range)."""
+
+
 class Refusal(NamedTuple):
     """An ICMP error about a packet of ours."""
 
@@ -124,7 +128,7 @@ class Network(Protocol):
     def icmp(self, way: Way, ident: int, cookie: bytes) -> IcmpChannel:
         """An ICMP channel; `cookie` are the first 4 bytes of the payloads worth receiving.
 
-        Raises PermissionError where this process may have neither a raw nor a ping socket.
+        Raises IcmpNotPermitted where this process may have neither a raw nor a ping socket.
         """
         ...
 
@@ -173,12 +177,12 @@ class SocketChannel:
     def send(self, packet: bytes, sent: Sent, address: Address | None = None) -> None:
         """Send now, and once more if it fails, because the failure can be an earlier packet's."""
         try:
-            self._send(packet, sent, address)
+            self._transmit(packet, sent, address)
             return
         except OSError:
             self._resynchronise()
         try:
-            self._send(packet, sent, address)
+            self._transmit(packet, sent, address)
         except OSError:
             self._resynchronise()
             raise
@@ -242,7 +246,7 @@ class SocketChannel:
         """Let go of the socket."""
         self._sock.close()
 
-    def _send(self, packet: bytes, sent: Sent, address: Address | None) -> None:
+    def _transmit(self, packet: bytes, sent: Sent, address: Address | None) -> None:
         sent.boot_ns, sent.wall_ns = self._moment()
         if address is None:
             self._sock.send(packet)
@@ -303,14 +307,13 @@ class SocketChannel:
                 return
             kernel_ns, report = None, None
             for level, kind, value in ancillary:
-                if level == socket.SOL_SOCKET:
-                    if kind == self._stamping:
-                        kernel_ns = self._kernel_ns(value)
-                elif kind == _RECVERR[level]:
-                    report = _EXTENDED_ERROR.unpack_from(value)
+                if level != socket.SOL_SOCKET:  # IP_RECVERR, or a hop limit, which is shorter
+                    report = value if len(value) >= _EXTENDED_ERROR.size else report
+                elif kind == self._stamping:
+                    kernel_ns = self._kernel_ns(value)
             if report is None:
                 continue
-            _, origin, kind, _, _, info, key = report
+            _, origin, kind, _, _, info, key = _EXTENDED_ERROR.unpack_from(report)
             if origin == _ORIGIN_STAMP:
                 sent = self._sent.pop(key, None)
                 if sent is not None and info == _SEND_STAMP:
@@ -394,7 +397,7 @@ def _open_icmp(family: int) -> ICMPv4Socket | ICMPv6Socket:
         except SocketPermissionError:
             return kind(privileged=False)
     except SocketPermissionError as error:
-        raise PermissionError(errno.EPERM, "neither raw nor ping sockets are permitted") from error
+        raise IcmpNotPermitted(errno.EPERM, "ICMP is not permitted") from error
     except ICMPSocketError as error:  # icmplib keeps the cause only as text and context
         cause = error.__context__
         raise cause if isinstance(cause, OSError) else OSError(str(error)) from error

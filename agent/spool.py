@@ -38,7 +38,7 @@ __all__ = ["Recovery", "Spool", "SpoolFull", "SpoolSettings", "SpoolUnavailable"
 log = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
-_SHRINK_PAGES = 1024
+_SHRINK_PAGES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,8 @@ class Spool:
         self._settings = settings
         self._clock = clock
         self._signer: Signer | None = None
-        self._ballast = Ballast(Path(f"{settings.path}.ballast"), settings.ballast_bytes)
-        self._disk = Disk(settings.path, self._ballast, self._moment)
+        ballast = Ballast(Path(f"{settings.path}.ballast"), settings.ballast_bytes)
+        self._disk = Disk(settings.path, ballast, self._moment)
         life, unsealed = self._disk.run(lambda store: (store.life, spool_rows.count(store)))
         found = life.epoch is not None
         self.recovery = Recovery(
@@ -283,8 +283,7 @@ class Spool:
             return len(entries)
 
         with self._disk.lock:
-            if not self._ballast.restore():
-                log.debug("no room for the spool's reserve")
+            self._disk.restore_reserve()
             self._disk.stay_in_place()
             while self._disk.run(stale):
                 self._disk.write(forget)

@@ -14,34 +14,43 @@ class Ballast:
     def __init__(self, path: Path, size: int) -> None:
         self.path = path
         self._size = size
+        self._least = size // 3
 
-    @property
-    def whole(self) -> bool:
-        """True where the reserve is there, all of it."""
+    def held(self) -> int:
+        """Bytes in reserve now."""
         try:
-            return self.path.stat().st_size >= self._size
+            return self.path.stat().st_size
         except OSError:
-            return False
+            return 0
 
     def release(self) -> None:
         """Give the blocks to whoever needs them now; the empty file stays as a witness."""
-        if self.path.exists():
+        if self.held():
             os.truncate(self.path, 0)
 
     def restore(self) -> bool:
-        """Take the blocks again; False where the disk has too few, then none are held."""
-        if self.whole:
+        """Take all the blocks again; False where the disk has too few, then none are added."""
+        return self._take(self._size)
+
+    def restore_least(self) -> bool:
+        """Take as many as dropping the oldest needs.
+
+        On a disk that others fill, evidence is worth more than the rest of the reserve.
+        """
+        return self._take(self._least)
+
+    def _take(self, size: int) -> bool:
+        held = self.held()
+        if held >= size:
             return True
         try:
-            with open(self.path, "wb") as file:
-                os.posix_fallocate(file.fileno(), 0, self._size)
+            with open(self.path, "ab") as file:
+                try:
+                    os.posix_fallocate(file.fileno(), 0, size)
+                except OSError:
+                    # Some file systems keep what they could allocate before they failed.
+                    os.truncate(file.fileno(), held)
+                    return False
         except OSError:
-            self._let_go()
             return False
         return True
-
-    def _let_go(self) -> None:
-        try:
-            self.release()
-        except OSError:
-            return

@@ -38,6 +38,7 @@ class Disk:
         """Guards of the records of an append that failed half way."""
         self._settled: frozenset[bytes] = frozenset()
         """Those of them that were found in the file afterwards."""
+        self._crowded = False
         self._path = path
         self._ballast = ballast
         self._now = now
@@ -137,6 +138,12 @@ class Disk:
             except apsw.Error as error:
                 log.debug("spool %s: closing: %s", self._path, error)
 
+    def restore_reserve(self) -> None:
+        """Once a minute: take the whole reserve again where the disk has room for it."""
+        if self._ballast.restore() and self._crowded:
+            log.info("spool %s: the disk has room again", self._path)
+            self._crowded = False
+
     def stay_in_place(self) -> None:
         """Somebody moved or deleted the file under us: what is written there reaches nobody."""
         if self._store is not None and not self._store.in_place():
@@ -145,7 +152,9 @@ class Disk:
 
     def _make_room(self, store: Store, act: Callable[[Store], T], grows: bool) -> T:
         """The disk is full: use the reserve, drop the oldest, take the reserve again."""
-        log.warning("spool %s: the disk is full", self._path)
+        if not self._crowded:
+            log.warning("spool %s: the disk is full, the oldest is dropped", self._path)
+        self._crowded = True
         self._ballast.release()
         try:
             store.checkpoint()
@@ -153,18 +162,17 @@ class Disk:
                 return self._add(store, act)
             result = store.transact(lambda: act(store))
             store.checkpoint()
-            while not self._ballast.restore() and self._drop_some(store):
+            while not self._ballast.restore_least() and self._drop_some(store):
                 pass
             return result
         except apsw.FullError as error:
             raise SpoolFull(f"spool {self._path}: no room on the disk") from error
         finally:
-            if not self._ballast.restore():
-                log.warning("spool %s: no room for its reserve", self._path)
+            self._ballast.restore_least()
 
     def _add(self, store: Store, act: Callable[[Store], T]) -> T:
         while True:
-            if self._ballast.restore():
+            if self._ballast.restore_least():
                 try:
                     return store.transact(lambda: act(store))
                 except apsw.FullError:

@@ -47,6 +47,8 @@ def open_store(path: Path, moment: Moment, *, witness: bool, hint: Life | None =
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise SpoolUnavailable(f"spool {path}: its folder cannot be written")
         if not path.exists() and _beside(path, "-wal").exists():
             # Beside a new file it would be taken for that one's log.
             _set_aside(path)

@@ -98,6 +98,11 @@ def find(store: Store, epoch: bytes, seq: int) -> Entry | None:
     return _one(store, "WHERE epoch = ? AND seq = ?", (epoch, seq))
 
 
+def holds(store: Store, entry: Entry) -> bool:
+    """Whether the batch is still here."""
+    return bool(store.value("SELECT count(*) FROM batch WHERE id = ?", (entry.id,)))
+
+
 def oldest(store: Store, boot_ns: int) -> Entry | None:
     """The oldest that waits; a refused one only when its time for another try has come."""
     return _one(

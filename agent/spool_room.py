@@ -17,6 +17,9 @@ from wire.journal import GapReason
 
 def drop(store: Store, entry: Entry, moment: Moment) -> None:
     """Inside a transaction: forget one batch, and tell of it where nobody else has it."""
+    if not spool_queue.holds(store, entry):
+        # A file that was mended in between has told of it already.
+        return
     if entry.receipt is None:
         batch = spool_queue.read(store, entry)
         journal, words = _kept(store, batch, moment)

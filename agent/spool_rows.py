@@ -6,6 +6,7 @@ epochs: one of a later era than the running one waits for the next epoch to begi
 
 import struct
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from agent.spool_gaps import Moment, fold_key, folded, restamped
 from agent.spool_pack import Line, line_of
@@ -50,16 +51,16 @@ def tell(store: Store, moment: Moment, record: Record) -> None:
     insert(store, era, [line_of(record)], key)
 
 
-def _gap(row: Sequence[object]) -> Gap | None:
+def _gap(row: Sequence[Any]) -> Gap | None:
     line = sound_line(row)
     record = decode_record(line.data) if line else None
     return record if isinstance(record, Gap) else None
 
 
-def sound_line(row: Sequence[object]) -> Line | None:
+def sound_line(row: Sequence[Any]) -> Line | None:
     """The line of a row as `_SELECT` reads it; None where its bytes are not what was written."""
-    line = Line(*row[:5])  # type: ignore[arg-type]
-    return line if line_guard(row[6], line) == row[5] else None  # type: ignore[arg-type]
+    line = Line(*row[:5])
+    return line if line_guard(row[6], line) == row[5] else None
 
 
 def unsealed(store: Store, era: int) -> Iterator[tuple[int, int, Line | None]]:

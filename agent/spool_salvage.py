@@ -4,7 +4,7 @@ The damaged file is only read. Tables are walked from both ends and, between the
 the walk breaks, probed row by row; a batch counts as saved when its bytes parse as what was sealed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,18 @@ from wire.errors import WireError
 from wire.journal import Gap, GapReason
 
 _RESERVE_BYTES = 64 * 1024
+_TEXT = (str, type(None))
+_NUMBER = (int, type(None))
+_BLOB = (bytes, type(None))
+_TABLES: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "body": ("id, data", (int, bytes)),
+    "record": (spool_rows.COLUMNS, (bytes, int, int, int, int, bytes, int, int, _TEXT)),
+    "batch": (
+        ", ".join(spool_queue.Entry._fields),
+        (*(int, bytes, int, bytes, int, int, int, bytes, bytes), _BLOB, _NUMBER, _TEXT, _NUMBER),
+    ),
+}
+"""Columns and what they must be: on a damaged page a number may have become anything."""
 _PROBES = 200_000
 """Rows looked for one by one behind a broken page."""
 
@@ -53,18 +65,18 @@ class Salvage:
 
     def _carry(self, source: apsw.Connection, store: Store) -> None:
         # The newest first: where there is not room for all, the oldest are what stays behind.
-        for batch_id, data in _rows(source, "body", "id, data"):
+        for batch_id, data in _rows(source, "body"):
             self._batch(source, store, (batch_id, data))
         life = self._hint or _life(source)
         store.life = _caught_up(store, life or Life())
         if life is not None:
             self._records(source, store)
-        for row in _rows(source, "batch", ", ".join(spool_queue.Entry._fields)):
+        for row in _rows(source, "batch"):
             self._missing(store, spool_queue.Entry(*row))
 
     def _batch(self, source: apsw.Connection, store: Store, row: tuple[Any, Any]) -> None:
         batch_id, data = row
-        if self._full or not isinstance(data, bytes):
+        if self._full or batch_id < 1:
             return
         try:
             made = spool_queue.entry_of(batch_id, parse(data))
@@ -86,9 +98,10 @@ class Salvage:
         store.execute("DELETE FROM body WHERE id = 0")
 
     def _missing(self, store: Store, entry: spool_queue.Entry) -> None:
-        if entry.receipt is not None or not isinstance(entry.epoch, bytes):
-            return
-        if not isinstance(entry.seq, int) or spool_queue.find(store, entry.epoch, entry.seq):
+        held = store.value(
+            "SELECT count(*) FROM batch WHERE id = ? OR (epoch = ? AND seq = ?)", entry[:3]
+        )
+        if entry.receipt is not None or held or entry.observations < 0:
             return
         reason = GapReason.SPOOL_FULL if self._full else GapReason.CORRUPT
         lost = Lost(reason, entry.epoch, entry.seq, entry.seq, entry.observations)
@@ -99,10 +112,10 @@ class Salvage:
         self.gaps.append(gap)
 
     def _records(self, source: apsw.Connection, store: Store) -> None:
-        rows = sorted(_rows(source, "record", spool_rows.COLUMNS), key=lambda row: row[7])
+        rows = {row[5]: row for row in _rows(source, "record")}
 
         def act() -> None:
-            for row in rows:
+            for row in sorted(rows.values(), key=lambda row: row[7]):
                 if (line := spool_rows.sound_line(row)) is not None:
                     spool_rows.insert(store, row[6], [line], row[8])
 
@@ -156,18 +169,27 @@ def _caught_up(store: Store, life: Life) -> Life:
 
 
 def _entry(source: apsw.Connection, batch_id: int) -> spool_queue.Entry | None:
-    fields = ", ".join(spool_queue.Entry._fields)
+    columns, types = _TABLES["batch"]
     try:
         rows: list[Any] = source.execute(
-            f"SELECT {fields} FROM batch WHERE id = ?", (batch_id,)
+            f"SELECT {columns} FROM batch WHERE id = ?", (batch_id,)
         ).fetchall()
     except apsw.Error:
         return None
-    return spool_queue.Entry(*rows[0]) if rows else None
+    return spool_queue.Entry(*rows[0]) if rows and _fits(rows[0], types) else None
 
 
-def _rows(source: apsw.Connection, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
-    """Every readable row of a table, the newest first as far as the pages allow."""
+def _fits(row: Sequence[Any], types: tuple[Any, ...]) -> bool:
+    return all(isinstance(value, form) for value, form in zip(row, types, strict=True))
+
+
+def _rows(source: apsw.Connection, table: str) -> Iterator[tuple[Any, ...]]:
+    """Every readable row of a table that is what its columns say, the newest first if possible."""
+    columns, types = _TABLES[table]
+    yield from (row for row in _walk(source, table, columns) if _fits(row, types))
+
+
+def _walk(source: apsw.Connection, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
     select = f"SELECT id, {columns} FROM {table}"
     ends: list[int | None] = []
     for order, bound in (("DESC", None), ("ASC", 0)):

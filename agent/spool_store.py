@@ -52,7 +52,7 @@ _PRAGMAS = (
     "PRAGMA cache_size = -512",
     "PRAGMA mmap_size = 0",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA wal_autocheckpoint = 128",
+    "PRAGMA wal_autocheckpoint = 64",
     "PRAGMA journal_size_limit = 2097152",
 )
 

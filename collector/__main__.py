@@ -50,7 +50,7 @@ def serve(config: Path, level: str, form: str) -> None:
     """Run the collector until SIGTERM. SIGHUP reloads nodes and links."""
     from collector.app import Collector
     from collector.app import serve as run
-    from collector.ledger.sqlite import LedgerError
+    from collector.ledger import LedgerError
     from collector.settings import read
     from runtime.clock import SystemClock
     from runtime.logs import set_up
@@ -102,7 +102,8 @@ def check(config: Path) -> None:
 def invite(config: Path, node: str, days: float) -> None:
     """Print a join token for NODE: it works once, for one box."""
     from collector import enrol, identity, inventory
-    from collector.ledger.sqlite import LedgerError, SqliteLedger
+    from collector.ledger import LedgerError
+    from collector.ledger.sqlite import SqliteLedger
     from collector.settings import read
     from runtime.clock import SystemClock
 
@@ -125,7 +126,7 @@ def invite(config: Path, node: str, days: float) -> None:
             int(days * enrol.DAY_NS),
         )
         ledger.close()
-    except (SettingsError, LedgerError, ValueError) as error:
+    except (SettingsError, LedgerError, OSError, ValueError) as error:
         _fail(error)
         return
     url = located.settings.public_url or f"http://THIS-HOST:{located.settings.http.port}"
@@ -141,10 +142,11 @@ def invite(config: Path, node: str, days: float) -> None:
 def agents(config: Path, as_json: bool, revoke: str | None) -> None:
     """List enrolled agents, or revoke one."""
     from collector import tables
+    from collector.ledger import LedgerError
 
     try:
         tables.agents(config, as_json=as_json, revoke=revoke)
-    except (SettingsError, ValueError, OSError) as error:
+    except (SettingsError, LedgerError, OSError, ValueError) as error:
         _fail(error)
 
 

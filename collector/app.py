@@ -75,7 +75,8 @@ class Collector:
         self.counters.agents.set_function(lambda: len(self.roster.active()))
         self.pages = Pages(self.board, self.counters, clock, self.reload)
         self._app = web.Application(client_max_size=MAX_BATCH_BYTES)
-        self._app.add_routes([*AgentEndpoints(desk).routes(), *self.pages.routes()])
+        agents = AgentEndpoints(desk, settings.limits.body_deadline_s)
+        self._app.add_routes([*agents.routes(), *self.pages.routes()])
         self.port = settings.http.port
         self._inventory = self._read()
 
@@ -115,6 +116,7 @@ class Collector:
         if await asyncio.to_thread(self.ledger.changed):
             self.roster.refresh()
             self.board.fleet.register()
+            self.board.live.keep({agent.agent_id for agent in self.roster.active()})
         heads = await asyncio.to_thread(self.ledger.heads)
         self.board.heads = {head.agent_id: head for head in heads}
 

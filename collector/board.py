@@ -58,10 +58,9 @@ class Board:
             self._untrusted(agent)
         for one in entry.targets:
             self.evidence.count(one, stored)
-        links = self.fleet.inventory.links
         for gap in entry.gaps:
-            if gap.link in links and gap.count is not None:
-                self.evidence.gap(gap.link, gap.count * links[gap.link].interval_s)
+            if gap.link is not None and gap.target is not None and gap.count is not None:
+                self.evidence.gap((gap.link, gap.target), gap.count)
 
     def _untrusted(self, agent: Agent) -> None:
         """Said once per agent: such a box, with no battery for its clock, does it at every boot."""
@@ -91,7 +90,9 @@ class Board:
         return LinkRow(
             link,
             self.fleet.inventory.nodes[link.node],
-            self.live.state(view, forward, reported, now_boot_ns),
+            self.live.state(
+                view, forward, reported, now_boot_ns=now_boot_ns, interval_s=link.interval_s
+            ),
             view,
             reported,
             agent,
@@ -99,7 +100,7 @@ class Board:
             heard,
         )
 
-    def page(self, now_boot_ns: int) -> str:
+    def page(self, now_boot_ns: int, now_wall_ns: int) -> str:
         """All link and agent series in the Prometheus text format."""
         rendered: dict[m.Family, list[str]] = {family: [] for family in m.FROM_LIVE}
         for row in self.rows(now_boot_ns):
@@ -108,7 +109,7 @@ class Board:
         for now in self.live.agents():
             for family, line in _agent_samples(now):
                 rendered[family].append(line)
-        return m.page(self.evidence.pages()) + m.page(rendered.items())
+        return m.page(self.evidence.pages(now_wall_ns)) + m.page(rendered.items())
 
 
 def _info(row: LinkRow) -> str:
@@ -141,8 +142,12 @@ def _link_samples(row: LinkRow) -> Iterable[tuple[m.Family, str]]:
         yield m.REASON, f'{m.REASON.name}{open_label},reason="{reason}"}} {held}\n'
     if row.heard_ago_s is not None:
         yield m.HEARD_AGE, m.sample(m.HEARD_AGE, label, row.heard_ago_s)
-    lost, heard = (0, 0) if row.view is None else (row.view.forward_lost, row.view.packets_received)
-    yield m.HUB_LOST, m.sample(m.HUB_LOST, label, lost)
+    heard = expected = 0
+    if row.view is not None:
+        heard = row.view.packets_received - row.view.duplicates
+        # Both only rise; the loss itself falls again when a late packet turns up.
+        expected = heard + row.view.forward_lost
+    yield m.HUB_EXPECTED, m.sample(m.HUB_EXPECTED, label, expected)
     yield m.HUB_HEARD, m.sample(m.HUB_HEARD, label, heard)
     yield from _reported_samples(row.reported, label)
     if row.head is not None:

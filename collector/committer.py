@@ -5,12 +5,12 @@ safe anyway.
 """
 
 import asyncio
+import logging
 
-import apsw
-
-from collector.ledger import Entry, Ledger, Stored
+from collector.ledger import Entry, Ledger, LedgerError, Stored
 from wire.errors import Refusal, WireError
 
+log = logging.getLogger(__name__)
 GROUP = 250
 """Batches per commit; more does not make the disk faster (baselines B5)."""
 
@@ -49,10 +49,11 @@ class Committer:
         waiting = [done for _, done in group]
         try:
             results = await asyncio.to_thread(self._ledger.store, [entry for entry, _ in group])
-        except apsw.Error as error:
+        except LedgerError as error:
+            log.error("%d batches were not stored: %s", len(group), error)
             for done in waiting:
                 if not done.done():
-                    done.set_exception(WireError(Refusal.OVERLOADED, f"ledger: {error}"))
+                    done.set_exception(WireError(Refusal.OVERLOADED, f"the ledger fails: {error}"))
             return
         self.commits += 1
         for done, stored in zip(waiting, results, strict=True):

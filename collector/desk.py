@@ -8,12 +8,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from collector.board import Board
 from collector.counters import Counters
 from collector.enrol import enrol
 from collector.identity import Identity
 from collector.ingest import Ingest
-from collector.ledger import Agent, Ledger
+from collector.ledger import Agent, Ledger, LedgerError
 from collector.roster import Roster
 from runtime.clock import SECOND, Clock
 from wire import message
@@ -44,7 +46,10 @@ class Desk:
             "batch": self.batch,
         }
         try:
-            answer = await serve[what](data)
+            try:
+                answer = await serve[what](data)
+            except LedgerError as error:
+                raise WireError(Refusal.OVERLOADED, str(error)) from error
         except WireError as error:
             self.refuse(what, peer, error)
             raise
@@ -97,9 +102,9 @@ class Desk:
         status = message.verify(data, Status, agent.public_key)
         self.roster.spend(agent, received_boot_ns)
         scope = self.board.scope(agent)
-        for one in status.targets:
-            scope.check(one.link)
-        self.board.live.hear(agent, status, received_boot_ns, received_wall_ns)
+        own = tuple(one for one in status.targets if scope.check(one.link))
+        known = msgspec.structs.replace(status, targets=own)
+        self.board.live.hear(agent, known, received_boot_ns, received_wall_ns)
         policy, digest = self.board.fleet.policy(agent.node)
         return message.sign(
             StatusReply(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from runtime.files import write_durably
+from runtime.files import create_durably
 
 
 class Identity(NamedTuple):
@@ -36,7 +36,8 @@ def load_or_make(data_dir: Path) -> Identity:
     file = data_dir / "identity.key"
     if not file.exists():
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_durably(file, os.urandom(64), mode=0o600)
+        # `invite` and `serve` may both come first: then one of them makes the keys for both.
+        create_durably(file, os.urandom(64), mode=0o600)
     data = file.read_bytes()
     if len(data) != 64:
         raise ValueError(f"{file}: {len(data)} bytes, expected 64; restore it from the backup")

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from wire.observation import Train
+from wire.observation import Outcome, Train
 
 BUCKETS_NS = tuple(
     int(s * 1e9)
@@ -34,6 +34,10 @@ BUCKETS_NS = tuple(
 )
 """Upper bounds of the RTT histogram. From a metro fibre (1 ms) through VSAT (600 ms) to the
 timeout; with bounds at the 150, 300 ms limits that contracts name."""
+
+
+MAX_COUNT = 2**63 - 1
+"""Largest number that a store keeps; a hostile agent's sums stop here instead of overflowing."""
 
 
 def percentile(ordered: Sequence[int], share: float, lost: int = 0) -> float | None:
@@ -84,6 +88,10 @@ class Jitter:
         self._last_ns = rtt_ns
 
 
+_UNSENT = frozenset({Outcome.NOT_SENT, Outcome.LOCAL_ERROR, Outcome.DNS_ERROR})
+"""Slots that used a number and sent nothing; an ABORTED packet did leave."""
+
+
 class Directional(NamedTuple):
     """Losses by direction as the stateful reflector's counter tells them (RFC 8762 section 4)."""
 
@@ -91,49 +99,69 @@ class Directional(NamedTuple):
     reverse_lost: int
 
 
-_RESTARTED = 64
-"""A reflector counter this far back is a new session, not a reordered packet."""
-
-
 class _Segment:
     """One stretch of a reflector session's counter; counts by sets, so that order is no matter."""
 
-    def __init__(self, base: tuple[int, int]) -> None:
-        self._base = base
-        self._seq, self.reflected = base
-        self._replies = 0
+    def __init__(self, base: tuple[int, int], in_flight: int) -> None:
+        self._base_seq, self._base = base
+        self._newest_seq = self._top_seq = self._base_seq
+        self._top = self._base
+        self._in_flight = in_flight
+        self._replies = self._unsent = self._overtaken = 0
 
-    def add(self, seq: int, reflected: int) -> None:
-        self._seq = max(self._seq, seq)
-        self.reflected = max(self.reflected, reflected)
+    def restarted(self, seq: int, reflected: int) -> bool:
+        """Whether this cannot be the same counter: it only rises, so it is lower only for a
+        packet that was overtaken, and none is by one that was sent after its reply was due."""
+        behind = self._top - reflected
+        return behind > self._in_flight or (behind >= 0 and seq - self._top_seq > self._in_flight)
+
+    def add(self, seq: int, reflected: int, unsent: int) -> None:
+        """Take a reply, before which `unsent` slots passed without a packet."""
+        self._newest_seq = max(self._newest_seq, seq)
+        self._unsent += unsent
         self._replies += 1
+        if reflected > self._top:
+            self._top, self._top_seq = reflected, seq
+        if reflected <= self._base:
+            self._overtaken += 1
 
     def losses(self) -> Directional:
-        arrived = self.reflected - self._base[1]
-        sent = self._seq - self._base[0]
-        return Directional(max(sent - arrived, 0), max(arrived - self._replies, 0))
+        """Packets of this stretch that did not arrive, and replies that did not come back."""
+        sent = max(self._newest_seq - self._base_seq - self._unsent, 0)
+        # A counter beyond what was sent belongs to later packets that overtook.
+        arrived = min(self._top - self._base + self._overtaken, sent)
+        return Directional(sent - arrived, max(arrived - self._replies, 0))
 
 
 def directional(train: Train) -> Directional | None:
     """Losses between the train's `prior` reply and its newest reply, by direction.
 
-    Lost packets after the newest reply are not known yet: the next train's `prior` reaches back
-    over them. None where there is no reflector counter. A counter that runs far backwards is a
-    restarted reflector: counting begins anew there.
+    Slots in which nothing was sent are no loss. Packets after the newest reply are not known
+    yet: the next train's `prior` reaches back over them. None where there is no reflector
+    counter. A counter that runs backwards is a new session of the reflector: counting begins
+    anew there, and losses across the seam have no direction. Exact where no packet overtakes
+    another across the end of a train; there, one loss may be booked on the wrong direction.
     """
     if train.reflector_seq is None:
         return None
-    segments: list[_Segment] = [_Segment(train.prior)] if train.prior is not None else []
+    in_flight = train.timeout_ns // train.interval_ns + 1
+    segments: list[_Segment] = []
+    if train.prior is not None:
+        segments.append(_Segment(train.prior, in_flight))
+    unsent = 0
     for k, reflected in enumerate(train.reflector_seq):
         if reflected is None:
+            unsent += train.outcome[k] in _UNSENT
             continue
         seq = train.first_seq + k
         if not segments and reflected <= seq and train.first_seq == 0:
             # The session began with this train, so its counter began at 0 as well.
-            segments.append(_Segment((-1, -1)))
-        elif not segments or reflected + _RESTARTED < segments[-1].reflected:
-            segments.append(_Segment((seq - 1, reflected - 1)))
-        segments[-1].add(seq, reflected)
+            segments.append(_Segment((-1, -1), in_flight))
+        elif not segments or segments[-1].restarted(seq, reflected):
+            segments.append(_Segment((seq - 1, reflected - 1), in_flight))
+            unsent = 0
+        segments[-1].add(seq, reflected, unsent)
+        unsent = 0
     ways = [segment.losses() for segment in segments]
     return Directional(sum(w.forward_lost for w in ways), sum(w.reverse_lost for w in ways))
 
@@ -173,7 +201,7 @@ def _counts(trains: Sequence[Train]) -> tuple[int, int, int]:
 
 def _sum(values: Iterable[int | None]) -> int | None:
     known = [value for value in values if value is not None]
-    return sum(known) if known else None
+    return min(sum(known), MAX_COUNT) if known else None
 
 
 def summarise(trains: Sequence[Train]) -> Summary:

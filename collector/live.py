@@ -5,6 +5,8 @@ somebody says more: the agent itself over another way, or its evidence later. Au
 this.
 """
 
+from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -20,6 +22,9 @@ LOSS_THRESHOLD = 0.5
 """Loss ratio above which a second is bad (MEF 10.3 default C, methodology 1.1)."""
 WINDOW_S = 10
 """Ten bad seconds make a link unavailable (MEF 10.3 n = 10)."""
+SILENT_INTERVALS = 3.0
+"""Packets that must fail to come before silence means anything, on links that are probed rarely."""
+_EPOCHS_REMEMBERED = 64
 
 
 class LinkState(StrEnum):
@@ -89,8 +94,6 @@ class AgentNow:
     status: Status
     received_boot_ns: int
     received_wall_ns: int
-    epoch_since_ns: int
-    """When this collector first heard this epoch: orders epochs, whose ids are random."""
 
 
 class Live:
@@ -99,22 +102,26 @@ class Live:
     def __init__(self, silence_after_s: float) -> None:
         self._silence_after_s = silence_after_s
         self._agents: dict[bytes, AgentNow] = {}
+        self._former_epochs: dict[bytes, deque[str]] = {}
         self._by_link: dict[str, tuple[AgentNow, dict[str, TargetStatus]]] = {}
 
     def hear(self, agent: Agent, status: Status, boot_ns: int, wall_ns: int) -> bool:
         """Take a status; False where a newer one of this agent is here already."""
         last = self._agents.get(agent.agent_id)
-        since = boot_ns
+        # Epoch ids are random: what orders them is that a former one never speaks again.
+        former = self._former_epochs.setdefault(agent.agent_id, deque(maxlen=_EPOCHS_REMEMBERED))
+        if status.epoch in former:
+            return False
         if last is not None and last.status.epoch == status.epoch:
             if status.counter <= last.status.counter:
                 return False
-            since = last.epoch_since_ns
+        elif last is not None:
+            former.append(last.status.epoch)
         now = AgentNow(
             agent=agent,
             status=status,
             received_boot_ns=boot_ns,
             received_wall_ns=wall_ns,
-            epoch_since_ns=since,
         )
         self._agents[agent.agent_id] = now
         links: dict[str, dict[str, TargetStatus]] = {}
@@ -123,6 +130,15 @@ class Live:
         for link, targets in links.items():
             self._by_link[link] = (now, targets)
         return True
+
+    def keep(self, agent_ids: Collection[bytes]) -> None:
+        """Forget what agents other than these said: they were revoked."""
+        self._agents = {key: now for key, now in self._agents.items() if key in agent_ids}
+        self._by_link = {
+            link: known
+            for link, known in self._by_link.items()
+            if known[0].agent.agent_id in agent_ids
+        }
 
     def agents(self) -> list[AgentNow]:
         """Newest status of every agent heard since this collector started."""
@@ -140,9 +156,11 @@ class Live:
         view: SessionView | None,
         forward: RecentForward | None,
         reported: TargetStatus | None,
+        *,
         now_boot_ns: int,
+        interval_s: float,
     ) -> Known:
-        """State of a link from its reflector session and the node's view."""
+        """State of a link, probed every `interval_s`, from its session and the node's view."""
         heard = None if view is None else (now_boot_ns - view.last_heard_boot_ns) / SECOND
         signs = Signs(heard_ago_s=heard, forward=forward, reported=reported)
-        return judge(signs, self._silence_after_s)
+        return judge(signs, max(self._silence_after_s, SILENT_INTERVALS * interval_s))

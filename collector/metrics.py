@@ -8,12 +8,15 @@ data makes them jump late, and it counts once. States and ages come from the liv
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from collector.inventory import Inventory
+from collector.inventory import HUB_TARGET, Inventory
 from collector.latency import BUCKETS_NS
-from collector.ledger import Stored, Tally, TargetSummary
-from collector.ledger.sqlite import EMPTY_TALLY, add
+from collector.ledger import EMPTY_TALLY, Stored, Tally, TargetSummary, add
 
 NS = 1_000_000_000
+FRESH_NS = 180 * NS
+"""A batch that ends longer ago (three of its minutes) says nothing about now: gauges go."""
+Key = tuple[str, str]
+"""Link and target."""
 
 
 class Family(NamedTuple):
@@ -95,15 +98,16 @@ HEARD_AGE = Family(
     "gauge",
     "Seconds since the hub's reflector last heard the link.",
 )
-HUB_LOST = Family(
-    "pantau_link_hub_forward_lost_total",
+HUB_EXPECTED = Family(
+    "pantau_link_hub_packets_expected_total",
     "counter",
-    "Packets that the sender numbered and the hub's reflector did not hear (live road).",
+    "Packets that the sender numbered up to the newest one heard: what was not received of them"
+    " was lost from node to hub (live road).",
 )
 HUB_HEARD = Family(
     "pantau_link_hub_packets_received_total",
     "counter",
-    "STAMP packets that the hub's reflector heard on the link (live road).",
+    "STAMP packets that the hub's reflector heard on the link, each once (live road).",
 )
 LIVE_RTT = Family(
     "pantau_link_live_rtt_seconds",
@@ -154,13 +158,14 @@ AGENT_DROPPED = Family(
     "Observations that the node had to drop since its start, each with a gap record.",
 )
 
+FROM_NEWEST = (MEDIAN, P95, PDV, JITTER)
 FROM_EVIDENCE = (SENT, LOST, NOT_SENT, FORWARD, REVERSE, RTT, MEDIAN, P95, PDV, JITTER, GAP)
 FROM_LIVE = (
     INFO,
     STATE,
     REASON,
     HEARD_AGE,
-    HUB_LOST,
+    HUB_EXPECTED,
     HUB_HEARD,
     LIVE_RTT,
     LIVE_LOSS,
@@ -215,91 +220,109 @@ def _histogram(label: str, tally: Tally) -> str:
     return "".join(lines)
 
 
+class _Shown(NamedTuple):
+    """A target that the inventory knows."""
+
+    label: str
+    interval_s: float
+    directional: bool
+    """Whether its probe tells losses by direction; elsewhere they are unknown, and not 0."""
+
+
+def _shown(inventory: Inventory) -> dict[Key, _Shown]:
+    shown: dict[Key, _Shown] = {}
+    for link in inventory.links.values():
+        targets = [(HUB_TARGET, "stamp", link.interval_s)]
+        targets += [(one.name, one.probe, one.interval_s) for one in link.targets]
+        for name, probe, interval_s in targets:
+            label = labels(link=link.id, node=link.node, target=name)
+            shown[link.id, name] = _Shown(label, interval_s, probe == "stamp")
+    return shown
+
+
 class EvidenceSeries:
-    """Series of the evidence road, one rendered fragment per family and target."""
+    """Series of the evidence road, one rendered fragment per family and target.
+
+    Only targets of the inventory are shown: names that an agent makes up make no series.
+    """
 
     def __init__(self) -> None:
-        self._fragments: dict[Family, dict[str, str]] = {family: {} for family in FROM_EVIDENCE}
-        self._tallies: dict[tuple[str, str], Tally] = {}
-        self._newest: dict[tuple[str, str], tuple[int, str]] = {}
-        self._gap_s: dict[str, float] = {}
-        self._nodes: dict[str, str] = {}
+        self._fragments: dict[Family, dict[Key, str]] = {family: {} for family in FROM_EVIDENCE}
+        self._tallies: dict[Key, Tally] = {}
+        self._newest: dict[Key, tuple[int, TargetSummary]] = {}
+        self._gaps: dict[Key, int] = {}
+        self._shown: dict[Key, _Shown] = {}
 
     def load(
-        self,
-        inventory: Inventory,
-        tallies: dict[tuple[str, str], Tally],
-        gap_observations: dict[str, int],
+        self, inventory: Inventory, tallies: dict[Key, Tally], gap_observations: dict[Key, int]
     ) -> None:
-        """Render everything anew for these links: at start and after a reload."""
-        self._nodes = {link.id: link.node for link in inventory.links.values()}
-        self._tallies = {key: tally for key, tally in tallies.items() if key[0] in self._nodes}
+        """Render everything anew for these links: at start and after a reload.
+
+        What is counted here already stays: the ledger may hold batches whose `count` is to come.
+        """
+        self._shown = _shown(inventory)
         for fragments in self._fragments.values():
             fragments.clear()
-        self._newest.clear()
-        self._gap_s = {}
-        for link in inventory.links.values():
-            for target in ("hub", *(one.name for one in link.targets)):
-                self._tallies.setdefault((link.id, target), EMPTY_TALLY)
-            self.gap(link.id, gap_observations.get(link.id, 0) * link.interval_s)
-        for (link_id, target), tally in self._tallies.items():
-            self._render(link_id, target, tally)
+        tallies, gaps = tallies | self._tallies, gap_observations | self._gaps
+        self._tallies = {key: tallies.get(key, EMPTY_TALLY) for key in self._shown}
+        self._gaps = {key: gaps.get(key, 0) for key in self._shown}
+        self._newest = {key: one for key, one in self._newest.items() if key in self._shown}
+        for key in self._shown:
+            self._render(key)
+            self.gap(key, 0)
+        for key, (_, one) in self._newest.items():
+            self._render_newest(key, one)
 
-    def gap(self, link: str, seconds: float) -> None:
-        """Count seconds that a node listed as lost."""
-        if link in self._nodes:
-            self._gap_s[link] = self._gap_s.get(link, 0.0) + seconds
-            label = labels(link=link, node=self._nodes[link])
-            self._fragments[GAP][link] = sample(GAP, label, self._gap_s[link])
+    def gap(self, key: Key, observations: int) -> None:
+        """Count observations that a node listed as lost."""
+        if key in self._shown:
+            self._gaps[key] += observations
+            seconds = self._gaps[key] * self._shown[key].interval_s
+            self._fragments[GAP][key] = sample(GAP, self._shown[key].label, seconds)
 
     def count(self, one: TargetSummary, stored: Stored) -> None:
         """Take one target's share of a new batch."""
-        if one.link not in self._nodes:
+        key = (one.link, one.target)
+        if key not in self._shown:
             return
-        tally = add(self._tallies.get((one.link, one.target), EMPTY_TALLY), one)
-        self._tallies[(one.link, one.target)] = tally
-        self._render(one.link, one.target, tally)
+        self._tallies[key] = add(self._tallies[key], one)
+        self._render(key)
         offset = stored.placement.offset_ns if stored.placement is not None else 0
         end_ns = one.last_boot_ns + offset
-        key = (one.link, one.target)
         if key not in self._newest or self._newest[key][0] <= end_ns:
-            self._newest[key] = (end_ns, self._label(one.link, one.target))
-            self._render_newest(one)
+            self._newest[key] = (end_ns, one)
+            self._render_newest(key, one)
 
-    def _label(self, link: str, target: str) -> str:
-        return labels(link=link, node=self._nodes[link], target=target)
-
-    def _render(self, link: str, target: str, tally: Tally) -> None:
-        label, key = self._label(link, target), f"{link}\x00{target}"
+    def _render(self, key: Key) -> None:
+        tally, (label, _, directional) = self._tallies[key], self._shown[key]
         for family, value in (
             (SENT, tally.sent),
             (LOST, tally.lost),
             (NOT_SENT, tally.not_sent),
-            (FORWARD, tally.forward_lost),
-            (REVERSE, tally.reverse_lost),
+            (FORWARD, tally.forward_lost if directional else None),
+            (REVERSE, tally.reverse_lost if directional else None),
         ):
-            self._fragments[family][key] = f"{family.name}{label} {value}\n"
+            if value is not None:
+                self._fragments[family][key] = sample(family, label, value)
         self._fragments[RTT][key] = _histogram(label, tally)
 
-    def _render_newest(self, one: TargetSummary) -> None:
-        label, key, s = (
-            self._label(one.link, one.target),
-            f"{one.link}\x00{one.target}",
-            one.summary,
-        )
-        for family, value in (
-            (MEDIAN, s.rtt_median_ns),
-            (P95, s.rtt_p95_ns),
-            (PDV, s.pdv_p99_ns),
-            (JITTER, s.jitter_ns),
-        ):
+    def _render_newest(self, key: Key, one: TargetSummary) -> None:
+        s = one.summary
+        values = (s.rtt_median_ns, s.rtt_p95_ns, s.pdv_p99_ns, s.jitter_ns)
+        for family, value in zip(FROM_NEWEST, values, strict=True):
             if value is None:
                 self._fragments[family].pop(key, None)
             else:
+                label = self._shown[key].label
                 self._fragments[family][key] = sample(family, label, value / NS)
 
-    def pages(self) -> Iterable[tuple[Family, Iterable[str]]]:
+    def pages(self, now_wall_ns: int) -> Iterable[tuple[Family, Iterable[str]]]:
         """Families with their lines."""
+        since_ns = now_wall_ns - FRESH_NS
+        stale = [key for key, (end_ns, _) in self._newest.items() if end_ns < since_ns]
+        for key in stale:
+            for family in FROM_NEWEST:
+                self._fragments[family].pop(key, None)
         return ((family, lines.values()) for family, lines in self._fragments.items())
 
 

@@ -4,6 +4,8 @@ An agent's wall clock is a claim. The hub's own clock, carried by a signed excha
 same boot (an anchor), beats it; with neither, a batch was at least sealed before it arrived.
 """
 
+from collections.abc import Iterable
+
 from collector.ledger import PlacedBy, Placement
 from wire.batch import Header
 from wire.instant import ClockClass
@@ -19,11 +21,20 @@ _CLASS_ERROR_NS = {
 }
 
 
+def _distance_error_ns(anchor: Anchor, boot_ns: int) -> int:
+    """The anchor's error, grown by the drift over the distance to `boot_ns`."""
+    return anchor.error_ns + abs(boot_ns - anchor.boot_ns) * _DRIFT_PPM // 1_000_000
+
+
 def by_anchor(anchor: Anchor, boot_ns: int) -> Placement:
-    """Placement from an anchor, its error grown by the drift over the distance to `boot_ns`."""
-    distance = abs(boot_ns - anchor.boot_ns)
-    error_ns = anchor.error_ns + distance * _DRIFT_PPM // 1_000_000
+    """Placement of `boot_ns` by an anchor of its boot."""
+    error_ns = _distance_error_ns(anchor, boot_ns)
     return Placement(anchor.hub_wall_ns - anchor.boot_ns, error_ns, PlacedBy.ANCHOR)
+
+
+def nearest(anchors: Iterable[Anchor], boot_ns: int) -> Anchor | None:
+    """The anchor that places `boot_ns` with the least error."""
+    return min(anchors, key=lambda anchor: _distance_error_ns(anchor, boot_ns), default=None)
 
 
 def believable(anchor: Anchor, received_wall_ns: int) -> bool:
@@ -31,10 +42,18 @@ def believable(anchor: Anchor, received_wall_ns: int) -> bool:
     return 0 <= anchor.hub_wall_ns <= received_wall_ns + SECOND
 
 
+def _sealed_before(header: Header, placement: Placement, received_wall_ns: int) -> bool:
+    """Whether the batch, so placed, was sealed before it arrived, as every batch was."""
+    sealed_wall_ns = header.sealed_boot_ns + placement.offset_ns
+    return sealed_wall_ns <= received_wall_ns + SECOND + (placement.error_ns or 0)
+
+
 def place(header: Header, received_wall_ns: int, anchor: Anchor | None) -> Placement:
     """The best placement of a batch that arrived at `received_wall_ns` (hub clock)."""
     if anchor is not None and believable(anchor, received_wall_ns):
-        return by_anchor(anchor, header.last_boot_ns)
+        anchored = by_anchor(anchor, header.last_boot_ns)
+        if _sealed_before(header, anchored, received_wall_ns):
+            return anchored
     claimed_error = _CLASS_ERROR_NS.get(header.clock)
     if claimed_error is not None and header.sealed_wall_ns <= received_wall_ns + claimed_error:
         offset = header.sealed_wall_ns - header.sealed_boot_ns

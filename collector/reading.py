@@ -14,9 +14,7 @@ from wire.codec import Record, decode_body, encode_record
 from wire.errors import Refusal, WireError
 from wire.journal import Anchor, Gap, Heartbeat
 from wire.observation import Train
-
-MAX_TARGETS = 64
-"""Targets that one batch may count for (delivery 2.5)."""
+from wire.policy import MAX_TARGETS
 
 
 class Scope:

@@ -4,6 +4,7 @@ Nodes and links have files of their own (see collector/inventory.py), because th
 week and this file does not.
 """
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,14 @@ from runtime.settings import SettingsError, load
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
+def check_literal(address: str) -> None:
+    """Raises ValueError unless this is an IPv4 or IPv6 address written out."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError as error:
+        raise ValueError(f"address {address!r}: expected a literal IPv4 or IPv6 address") from error
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,6 +53,10 @@ class StampSettings(Section, frozen=True, kw_only=True):
     authenticated: bool = True
     """Use authenticated mode: every agent has a key of its own from its enrolment."""
 
+    def __post_init__(self) -> None:
+        if self.address is not None:
+            check_literal(self.address)
+
 
 class LimitSettings(Section, frozen=True, kw_only=True):
     """What one agent, and all together, may ask for."""
@@ -54,6 +67,8 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     """Requests that one agent may make at once, when it comes back from an outage."""
     commit_queue: Annotated[int, msgspec.Meta(ge=1)] = 2000
     """Batches waiting for the disk; beyond it the answer is 503 and the agent waits."""
+    body_deadline_s: Positive = 15.0
+    """Seconds within which a request's body has to arrive, once its header has."""
     catchup_bytes_per_s: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Upper bound told to agents for their backlog; none by default."""
 

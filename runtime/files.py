@@ -10,15 +10,45 @@ def write_durably(file: Path, data: bytes, *, mode: int = 0o644) -> None:
     After a power cut the file has its old bytes or the new ones, never a part of either.
     """
     draft = file.with_name(file.name + ".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    _write(draft, data, mode)
+    draft.rename(file)
+    _sync_folder(file.parent)
+
+
+def create_durably(file: Path, data: bytes, *, mode: int = 0o644) -> bool:
+    """Make `file` with `data` unless it is there; of several processes that try, one is first.
+
+    False where it was there already.
+    """
+    draft = file.with_name(f"{file.name}.{os.getpid()}.new")
+    _write(draft, data, mode)
     try:
-        os.write(descriptor, data)
+        os.link(draft, file)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    _sync_folder(file.parent)
+    return True
+
+
+def _write(draft: Path, data: bytes, mode: int) -> None:
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        # A buffered file writes on where a bare write(2) stops short, or says why it cannot.
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    draft.rename(file)
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

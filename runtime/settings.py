@@ -12,6 +12,7 @@ import msgspec
 import yaml
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 32
 T = TypeVar("T")
 
 _SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -22,26 +23,38 @@ class SettingsError(ValueError):
 
 
 class _StrictLoader(_SafeLoader):  # type: ignore[misc,valid-type]
-    """Safe YAML without aliases (they can be made to explode) and without repeated keys."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.MarkedYAMLError(
-                problem="aliases are not used here: write the value out",
-                problem_mark=event.start_mark,
-            )
-        return super().compose_node(parent, index)
+    """Safe YAML without repeated keys."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _refused("a key has to be a plain word", key.start_mark)
             if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key.value!r} is given twice", problem_mark=key.start_mark
-                )
+                raise _refused(f"key {key.value!r} is given twice", key.start_mark)
             seen.add(key.value)
         return dict(super().construct_mapping(node, deep))
+
+
+def _refused(problem: str, mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+
+
+def _check_events(text: str) -> None:
+    """Refuse aliases (they can be made to explode) and deep nesting, before anything is built.
+
+    On the events, because the C loader composes nodes out of reach of a subclass.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise _refused("aliases are not used here: write the value out", event.start_mark)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _refused("nested too deeply", event.start_mark)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _place(file: Path, error: yaml.YAMLError) -> str:
@@ -62,11 +75,13 @@ def read_yaml(file: Path) -> Any:
     except UnicodeDecodeError as error:
         raise SettingsError(f"{file}: byte {error.start} is not UTF-8 text") from error
     try:
+        _check_events(text)
         return yaml.load(text, Loader=_StrictLoader)
     except yaml.YAMLError as error:
         raise SettingsError(_place(file, error)) from error
-    except RecursionError as error:
-        raise SettingsError(f"{file}: nested too deeply") from error
+    except ValueError as error:
+        # Plain words that look like a date or a number and are none, such as 2024-13-45.
+        raise SettingsError(f"{file}: a value that YAML cannot read: {error}") from error
 
 
 def explain(file: Path, error: msgspec.ValidationError) -> SettingsError:

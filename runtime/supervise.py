@@ -27,7 +27,9 @@ async def for_ever(name: str, run: Callable[[], Awaitable[None]]) -> None:
     raise TaskEnded(f"task {name} ended")
 
 
-async def run_until(stop: asyncio.Event, tasks: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+async def run_until(
+    stop: asyncio.Event, tasks: Mapping[str, Callable[[], Awaitable[None]]]
+) -> None:
     """Run all `tasks` until `stop` is set or one of them ends, then cancel the rest.
 
     Raises the first failure (an ExceptionGroup, as TaskGroup does).

@@ -2,8 +2,8 @@
 
 JSON lines rather than msgpack: the same size under zstd on our columnar trains, give or take a few
 percent, and a provider's engineer can read the evidence with two standard tools
-(docs/decisions/0003). Hostile bytes are the expected input: nothing is allocated before its declared
-size was checked.
+(docs/decisions/0003). Hostile bytes are the expected input: nothing is allocated before its
+declared size was checked.
 """
 
 from collections.abc import Iterable, Sequence

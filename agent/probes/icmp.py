@@ -13,9 +13,9 @@ from functools import partial
 from struct import Struct
 
 from agent.probes.site import Site, Unavailable, ground, refused_as, silent
-from agent.recorder import Flight, Reply, Stream
-from agent.sockets import IcmpChannel, Refusal, Way, literal
-from agent.stamps import Arrival, round_trip
+from agent.recorder import Flight, Stream
+from agent.sockets import IcmpChannel, IcmpNotPermitted, Refusal, Way, literal
+from agent.stamps import Arrival
 from runtime.clock import SECOND
 from wire.observation import Outcome
 
@@ -111,6 +111,11 @@ class _Lane:
             at = (arrival.data[0] & 15) * 4 if self._headed and arrival.data else 0
             self._hear(arrival, at)
 
+    def tidy(self, now_ns: int) -> None:
+        """Forget the streams that left, once nothing can come for them."""
+        if self.closes_ns <= now_ns:
+            self.seats = {i: seat for i, seat in self.seats.items() if seat.lane is self}
+
     def check_room(self) -> None:
         """After replies were dropped here, what has no reply is our failure and not the path's."""
         dropped = self.channel.dropped()
@@ -148,9 +153,7 @@ class _Lane:
         if flight is None:
             stream.stray()
             return
-        rtt_ns, stamp = round_trip(flight, arrival)
-        ttl = data[8] if at else arrival.ttl
-        stream.reply(flight, Reply(rtt_ns, stamp, rtt_ns, None, ttl))
+        stream.reply(flight, arrival)
 
     def _hear_refusal(self, refusal: Refusal) -> None:
         outcome = refused_as(refusal.family, refusal.kind)
@@ -204,7 +207,7 @@ class IcmpProbe:
             self._lane_of(seat)
         except ValueError as error:
             raise Unavailable(str(error)) from error
-        except PermissionError as error:
+        except IcmpNotPermitted as error:
             raise Unavailable(NOT_PERMITTED) from error
         except OSError:  # the interface may come later: each slot tries again, and says so
             pass
@@ -246,6 +249,7 @@ class IcmpProbe:
         for lane in self._lanes:
             lane.hear()
             lane.check_room()
+            lane.tidy(now_ns)
         for seat in self._seats.values():
             if seat.lane is not None and silent(seat.stream, seat.joined_ns, now_ns):
                 self._renew(seat, now_ns)

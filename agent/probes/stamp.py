@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from agent.probes.site import Site, Unavailable, ground, refused_as, silent
-from agent.recorder import Flight, Reply, Stream
+from agent.recorder import Flight, Stream
 from agent.sockets import Channel, Refusal, Way, literal
-from agent.stamps import Arrival, round_trip, without_residence
+from agent.stamps import Arrival
 from runtime.clock import SECOND, Clock
 from wire.errors import Refusal as WireRefusal
 from wire.errors import WireError
@@ -193,10 +193,8 @@ class _Session:
             self._site.oddities.foreign += 1
             self._suspect(packet.sender_seq)
             return
-        elapsed_ns, stamp = round_trip(flight, arrival)
         residence_ns = ntp64_difference_ns(packet.timestamp, packet.receive_timestamp)
-        rtt_ns = without_residence(elapsed_ns, residence_ns)
-        self.stream.reply(flight, Reply(rtt_ns, stamp, elapsed_ns, packet.seq, arrival.ttl))
+        self.stream.reply(flight, arrival, residence_ns=residence_ns, reflector_seq=packet.seq)
 
     def _suspect(self, low: int) -> None:
         """Something came that claims to be this packet's reply and is not."""

@@ -7,10 +7,14 @@ store. Audits read the ledger and nothing else.
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from collector.latency import Summary
+from collector.latency import BUCKETS_NS, MAX_COUNT, Summary
 from wire.batch import Batch
 from wire.errors import Refusal
 from wire.journal import Anchor, Gap
+
+
+class LedgerError(RuntimeError):
+    """The store cannot be used, now or as it is; the text says why."""
 
 
 class Agent(NamedTuple):
@@ -109,21 +113,44 @@ class Tally(NamedTuple):
     reverse_lost: int
 
 
+EMPTY_TALLY = Tally(0, 0, 0, 0, 0, (0,) * (len(BUCKETS_NS) + 1), 0, 0)
+
+
+def add(tally: Tally, one: TargetSummary) -> Tally:
+    """The tally with one more summary counted in."""
+    s = one.summary
+    return Tally(
+        tally.sent + s.sent,
+        tally.lost + s.lost,
+        tally.not_sent + s.not_sent,
+        tally.received + s.received,
+        min(tally.rtt_sum_ns + s.rtt_sum_ns, MAX_COUNT),
+        tuple(a + b for a, b in zip(tally.buckets, s.buckets, strict=True)),
+        min(tally.forward_lost + (s.forward_lost or 0), MAX_COUNT),
+        min(tally.reverse_lost + (s.reverse_lost or 0), MAX_COUNT),
+    )
+
+
 class Head(NamedTuple):
-    """How far an agent's newest epoch is complete."""
+    """How far an agent's evidence is complete."""
 
     agent_id: bytes
     epoch: bytes
+    """The newest epoch: the one that no other continues."""
     next_seq: int
-    """The first batch that is not here."""
+    """The first batch of it that is not here."""
     settled_wall_ns: int | None
-    """Send time of the newest observation before the first hole."""
+    """Time of the newest record before the first hole of the newest epoch; of an earlier epoch
+    while the newest one's beginning is not here."""
     missing: int
-    """Batches that later ones show to exist and that are not here."""
+    """Batches, of all epochs, that others show to exist and that are not here."""
 
 
 class Ledger(Protocol):
-    """What a store must do. Every call is one transaction, durable on return."""
+    """What a store must do. Every call is one transaction, durable on return.
+
+    Any call raises LedgerError where the store fails: nothing of it has happened then.
+    """
 
     ledger_id: bytes
 
@@ -170,8 +197,8 @@ class Ledger(Protocol):
         """Counters by (link, target)."""
         ...
 
-    def gap_observations(self) -> dict[str, int]:
-        """Observations listed as lost, by link ("" where the record names none)."""
+    def gap_observations(self) -> dict[tuple[str, str], int]:
+        """Observations listed as lost, by (link, target), of the records that name both."""
         ...
 
     def changed(self) -> bool:

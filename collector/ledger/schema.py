@@ -34,7 +34,6 @@ CREATE TABLE batch (
 CREATE INDEX batch_digest ON batch (agent_id, digest);
 -- Two batches with one predecessor are a fork: a cloned box, or a rewritten history.
 CREATE UNIQUE INDEX batch_previous ON batch (agent_id, previous) WHERE previous <> zeroblob(32);
-CREATE INDEX batch_boot ON batch (agent_id, boot_id);
 
 CREATE TABLE anchor (
   agent_id BLOB NOT NULL, boot_id BLOB NOT NULL, boot_ns INTEGER NOT NULL,
@@ -43,9 +42,11 @@ CREATE TABLE anchor (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE placement (
-  batch_id INTEGER PRIMARY KEY REFERENCES batch (id), offset_ns INTEGER NOT NULL,
-  error_ns INTEGER, placed_by TEXT NOT NULL
+  batch_id INTEGER PRIMARY KEY REFERENCES batch (id), agent_id BLOB NOT NULL,
+  boot_id BLOB NOT NULL, offset_ns INTEGER NOT NULL, error_ns INTEGER, placed_by TEXT NOT NULL
 ) STRICT;
+-- The few that an anchor may still improve, or every anchor would read its whole boot.
+CREATE INDEX placement_open ON placement (agent_id, boot_id) WHERE placed_by <> 'anchor';
 
 -- One row per target and batch; times are boot clock, wall = boot + placement.offset_ns.
 CREATE TABLE train (
@@ -78,10 +79,11 @@ CREATE TABLE tally (
   PRIMARY KEY (link, target)
 ) STRICT, WITHOUT ROWID;
 
+-- How far each epoch has come; the same whatever the order in which its batches arrived.
 CREATE TABLE segment (
-  agent_id BLOB NOT NULL, epoch BLOB NOT NULL, boot_id BLOB NOT NULL,
+  agent_id BLOB NOT NULL, epoch BLOB NOT NULL, first_seq INTEGER NOT NULL,
   first_batch INTEGER NOT NULL, next_seq INTEGER NOT NULL, highest_seq INTEGER NOT NULL,
-  received INTEGER NOT NULL, settled_batch INTEGER, begun_wall_ns INTEGER NOT NULL,
+  received INTEGER NOT NULL, settled_batch INTEGER,
   PRIMARY KEY (agent_id, epoch)
 ) STRICT, WITHOUT ROWID;
 """

@@ -9,26 +9,29 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from collector.latency import BUCKETS_NS
 from collector.ledger import (
+    EMPTY_TALLY,
     Agent,
     Entry,
     Head,
+    LedgerError,
     PlacedBy,
     Placement,
     Stored,
     Tally,
     TargetSummary,
     TokenRow,
+    add,
 )
+from collector.ledger.heads import EpochReach, head
 from collector.ledger.schema import SCHEMA, VERSION
-from collector.placing import believable, by_anchor, place
+from collector.placing import believable, by_anchor, nearest, place
 from wire.batch import NO_DIGEST, Batch, Header, parse_header
 from wire.errors import Refusal, WireError
 from wire.journal import Anchor
@@ -37,18 +40,16 @@ Row = tuple[Any, ...]
 Value = None | int | float | str | bytes
 
 
-class LedgerError(RuntimeError):
-    """The store cannot be used as it is; the text says what to do."""
-
-
 class SqliteLedger:
     """See collector.ledger.Ledger. Calls may come from any thread, one at a time."""
 
     def __init__(self, file: Path) -> None:
         """Open or create the ledger. Raises LedgerError where it is damaged or too new."""
         self._lock = threading.Lock()
+        self._file = file
+        self._heads: dict[bytes, Head] = {}
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with self._translated():
             self._db = apsw.Connection(str(file))
             self._db.set_busy_timeout(10_000)
             for pragma in (
@@ -59,17 +60,25 @@ class SqliteLedger:
                 "temp_store=MEMORY",
             ):
                 self._db.execute(f"PRAGMA {pragma}")
-            self._migrate(file)
-        except apsw.Error as error:
-            raise LedgerError(f"{file}: {error}; restore it from the backup") from error
+        self._migrate()
         self.ledger_id: bytes = self._one("SELECT value FROM meta WHERE key='ledger_id'")[0]
         self._data_version = self._one("PRAGMA data_version")[0]
+        self._moved = {row[0] for row in self._rows("SELECT DISTINCT agent_id FROM segment")}
 
-    def _migrate(self, file: Path) -> None:
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise LedgerError(f"{self._file}: {error}: restore it from the backup") from error
+        except apsw.Error as error:
+            raise LedgerError(f"{self._file}: {error}") from error
+
+    def _migrate(self) -> None:
         with self._transaction():
             version = self._one("PRAGMA user_version")[0]
             if version > VERSION:
-                raise LedgerError(f"{file}: written by a newer pantau (schema {version})")
+                raise LedgerError(f"{self._file}: written by a newer pantau (schema {version})")
             if version == 0:
                 self._db.execute(SCHEMA)
                 self._db.execute("INSERT INTO meta VALUES ('ledger_id', ?)", (os.urandom(16),))
@@ -77,7 +86,7 @@ class SqliteLedger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock:
+        with self._lock, self._translated():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -93,7 +102,7 @@ class SqliteLedger:
         return row
 
     def _rows(self, sql: str, values: tuple[Value, ...] = ()) -> list[Row]:
-        with self._lock:
+        with self._lock, self._translated():
             return self._db.execute(sql, values).fetchall()
 
     # --- identity -------------------------------------------------------------------------
@@ -144,7 +153,10 @@ class SqliteLedger:
             with self._transaction():
                 free = iter(sorted(set(range(1, 65536)) - set(known.values())))
                 for link in new:
-                    known[link] = next(free)
+                    ssid = next(free, None)
+                    if ssid is None:
+                        raise LedgerError(f"no STAMP session id is left for link {link!r}")
+                    known[link] = ssid
                     self._db.execute("INSERT INTO session VALUES (?,?)", (known[link], link))
         return {link: known[link] for link in links}
 
@@ -170,7 +182,7 @@ class SqliteLedger:
             return Stored(0, False, Refusal.WRONG_CHAIN, wrong)
         placement = self._place(entry)
         batch_id = self._insert(entry, placement)
-        self._extend(batch_id, header, placement)
+        self._extend(batch_id, header)
         for one in entry.targets:
             self._count(batch_id, one)
         return Stored(entry.received_wall_ns, new=True, placement=placement)
@@ -214,19 +226,22 @@ class SqliteLedger:
         return place(header, entry.received_wall_ns, anchor)
 
     def _nearest_anchor(self, header: Header) -> Anchor | None:
-        row = self._db.execute(
-            "SELECT boot_ns, hub_wall_ns, error_ns FROM anchor WHERE agent_id=? AND boot_id=?"
-            " ORDER BY abs(boot_ns - ?) LIMIT 1",
+        one_side = (
+            "SELECT * FROM (SELECT boot_ns, hub_wall_ns, error_ns FROM anchor"
+            " WHERE agent_id=?1 AND boot_id=?2 AND boot_ns{} ?3 ORDER BY boot_ns {} LIMIT 1)"
+        )
+        rows: list[Row] = self._db.execute(
+            f"{one_side.format('<=', 'DESC')} UNION ALL {one_side.format('>', 'ASC')}",
             (header.agent_id, header.boot_id, header.last_boot_ns),
-        ).fetchone()
-        return None if row is None else Anchor(*row)
+        ).fetchall()
+        return nearest((Anchor(*row) for row in rows), header.last_boot_ns)
 
     def _improve(self, header: Header, anchor: Anchor) -> None:
         """Place earlier batches of this boot that had no anchor yet."""
         rows: list[Row] = self._db.execute(
-            "SELECT b.id, b.last_boot_ns FROM batch b JOIN placement p ON p.batch_id=b.id"
-            " WHERE b.agent_id=? AND b.boot_id=? AND p.placed_by<>?",
-            (header.agent_id, header.boot_id, PlacedBy.ANCHOR),
+            "SELECT batch_id, last_boot_ns FROM placement p JOIN batch ON id=batch_id"
+            " WHERE p.agent_id=? AND p.boot_id=? AND placed_by<>'anchor'",
+            (header.agent_id, header.boot_id),
         ).fetchall()
         for batch_id, last_boot_ns in rows:
             self._db.execute(
@@ -255,7 +270,10 @@ class SqliteLedger:
             ),
         )
         batch_id = self._db.last_insert_rowid()
-        self._db.execute("INSERT INTO placement VALUES (?,?,?,?)", (batch_id, *placement))
+        self._db.execute(
+            "INSERT INTO placement VALUES (?,?,?,?,?,?)",
+            (batch_id, header.agent_id, header.boot_id, *placement),
+        )
         for event in entry.events:
             self._db.execute("INSERT INTO event VALUES (?,?,?,?)", (batch_id, *event))
         for gap in entry.gaps:
@@ -275,40 +293,31 @@ class SqliteLedger:
             )
         return batch_id
 
-    def _extend(self, batch_id: int, header: Header, placement: Placement) -> None:
+    def _extend(self, batch_id: int, header: Header) -> None:
         """Advance the epoch's complete run over every batch that is now contiguous."""
+        at = (header.agent_id, header.epoch)
         row = self._db.execute(
-            "SELECT next_seq, highest_seq, received, settled_batch FROM segment"
-            " WHERE agent_id=? AND epoch=?",
-            (header.agent_id, header.epoch),
+            "SELECT first_seq, first_batch, next_seq, highest_seq, received, settled_batch"
+            " FROM segment WHERE agent_id=? AND epoch=?",
+            at,
         ).fetchone()
-        next_seq, highest, received, settled = row or (0, -1, 0, None)
+        first_seq, first, next_seq, highest, received, settled = row or (2**63, 0, 0, -1, 0, None)
+        if header.seq < first_seq:
+            first_seq, first = header.seq, batch_id
         if header.seq == next_seq:
             run = self._db.execute(
                 "SELECT seq, id FROM batch WHERE agent_id=? AND epoch=? AND seq>=? ORDER BY seq",
-                (header.agent_id, header.epoch, next_seq),
+                (*at, next_seq),
             )
             for seq, one in run:
                 if seq != next_seq:
                     break
                 next_seq, settled = seq + 1, one
-        begun = header.first_boot_ns + placement.offset_ns
         self._db.execute(
-            "INSERT INTO segment VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET"
-            " next_seq=excluded.next_seq, highest_seq=excluded.highest_seq,"
-            " received=excluded.received, settled_batch=excluded.settled_batch",
-            (
-                header.agent_id,
-                header.epoch,
-                header.boot_id,
-                batch_id,
-                next_seq,
-                max(highest, header.seq),
-                received + 1,
-                settled,
-                begun,
-            ),
+            "INSERT OR REPLACE INTO segment VALUES (?,?,?,?,?,?,?,?)",
+            (*at, first_seq, first, next_seq, max(highest, header.seq), received + 1, settled),
         )
+        self._moved.add(header.agent_id)
 
     def _count(self, batch_id: int, one: TargetSummary) -> None:
         s = one.summary
@@ -369,27 +378,26 @@ class SqliteLedger:
         )
 
     def heads(self) -> list[Head]:
-        """Each agent's newest epoch."""
-        rows = self._rows(
-            "SELECT s.agent_id, s.epoch, s.next_seq, b.last_boot_ns + p.offset_ns,"
-            " (SELECT sum(t.highest_seq + 1 - t.received) FROM segment t"
-            "   WHERE t.agent_id=s.agent_id), max(s.begun_wall_ns)"
-            " FROM segment s LEFT JOIN batch b ON b.id=s.settled_batch"
-            " LEFT JOIN placement p ON p.batch_id=s.settled_batch GROUP BY s.agent_id"
-        )
-        return [Head(*row[:5]) for row in rows]
+        """How far each agent's evidence is complete; reads anew what has moved since."""
+        with self._lock, self._translated():
+            for agent_id in list(self._moved):
+                rows: list[Row] = self._db.execute(_REACH, (agent_id,)).fetchall()
+                if rows:
+                    self._heads[agent_id] = head(agent_id, [EpochReach(*row) for row in rows])
+                self._moved.discard(agent_id)
+            return list(self._heads.values())
 
     def tallies(self) -> dict[tuple[str, str], Tally]:
         """Counters by (link, target)."""
         return {(row[0], row[1]): _tally(row[2:]) for row in self._rows("SELECT * FROM tally")}
 
-    def gap_observations(self) -> dict[str, int]:
-        """Observations listed as lost, by link ("" where the record names none)."""
-        return dict(
-            self._rows(
-                "SELECT coalesce(link, ''), sum(coalesce(observations, 0)) FROM gap GROUP BY 1"
-            )
+    def gap_observations(self) -> dict[tuple[str, str], int]:
+        """Observations listed as lost, by (link, target), of the records that name both."""
+        rows = self._rows(
+            "SELECT link, target, sum(observations) FROM gap"
+            " WHERE link NOTNULL AND target NOTNULL AND observations NOTNULL GROUP BY 1, 2"
         )
+        return {(link, target): observations for link, target, observations in rows}
 
     def placed_batches(self, agent_id: bytes) -> Iterator[tuple[Batch, Placement]]:
         """An agent's evidence, by epoch and sequence, as received, with its place in time."""
@@ -414,30 +422,28 @@ class SqliteLedger:
     def close(self) -> None:
         """Fold the write-ahead log into the file and close."""
         with self._lock:
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            # Where the disk is full the log stays beside the file, and is read at the next start.
+            with suppress(apsw.Error):
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._db.close()
 
 
-EMPTY_TALLY = Tally(0, 0, 0, 0, 0, (0,) * (len(BUCKETS_NS) + 1), 0, 0)
+_REACH = """
+SELECT s.epoch, s.next_seq, s.highest_seq + 1 - s.received, first.last_boot_ns + fp.offset_ns,
+  settled.last_boot_ns + sp.offset_ns, before.epoch,
+  s.first_seq = 0 AND first.previous <> zeroblob(32) AND before.id IS NULL
+FROM segment s JOIN batch first ON first.id = s.first_batch
+  JOIN placement fp ON fp.batch_id = s.first_batch
+  LEFT JOIN batch settled ON settled.id = s.settled_batch
+  LEFT JOIN placement sp ON sp.batch_id = s.settled_batch
+  LEFT JOIN batch before ON s.first_seq = 0 AND before.agent_id = s.agent_id
+    AND before.digest = first.previous
+WHERE s.agent_id = ?
+"""
 
 
 def _tally(row: Row) -> Tally:
     sent, lost, not_sent, received, rtt_sum, buckets, forward, reverse = row
     return Tally(
         sent, lost, not_sent, received, rtt_sum, tuple(json.loads(buckets)), forward, reverse
-    )
-
-
-def add(tally: Tally, one: TargetSummary) -> Tally:
-    """The tally with one more summary counted in."""
-    s = one.summary
-    return Tally(
-        tally.sent + s.sent,
-        tally.lost + s.lost,
-        tally.not_sent + s.not_sent,
-        tally.received + s.received,
-        tally.rtt_sum_ns + s.rtt_sum_ns,
-        tuple(a + b for a, b in zip(tally.buckets, s.buckets, strict=True)),
-        tally.forward_lost + (s.forward_lost or 0),
-        tally.reverse_lost + (s.reverse_lost or 0),
     )

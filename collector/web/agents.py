@@ -14,7 +14,6 @@ from wire.batch import MAX_BATCH_BYTES
 from wire.errors import Refusal, WireError
 from wire.message import MAX_MESSAGE_BYTES
 
-BODY_DEADLINE_S = 15.0
 MEDIA = {
     "batch": "application/vnd.pantau.receipt",
     "status": "application/vnd.pantau.message",
@@ -49,7 +48,7 @@ def refusal(error: WireError) -> web.Response:
     )
 
 
-async def _body(request: web.Request, limit: int) -> bytes:
+async def _body(request: web.Request, limit: int, deadline_s: float) -> bytes:
     """At most `limit` bytes. Raises WireError: TOO_LARGE, or MALFORMED for one cut short."""
     if (request.content_length or 0) > limit:
         raise WireError(
@@ -57,21 +56,25 @@ async def _body(request: web.Request, limit: int) -> bytes:
         )
     data = bytearray()
     try:
-        async with asyncio.timeout(BODY_DEADLINE_S):
+        async with asyncio.timeout(deadline_s):
             async for chunk in request.content.iter_any():
                 data += chunk
                 if len(data) > limit:
                     raise WireError(Refusal.TOO_LARGE, f"body of more than {limit} bytes")
     except TimeoutError:
-        raise WireError(Refusal.MALFORMED, f"no whole body in {BODY_DEADLINE_S} s") from None
+        raise WireError(Refusal.MALFORMED, f"no whole body in {deadline_s:g} s") from None
+    except (ConnectionError, web.RequestPayloadError) as error:
+        # The link that is being measured is also the one that this came over: a daily event.
+        raise WireError(Refusal.MALFORMED, f"cut off after {len(data)} bytes: {error}") from error
     return bytes(data)
 
 
 class AgentEndpoints:
     """Routes for agents."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, body_deadline_s: float) -> None:
         self._desk = desk
+        self._body_deadline_s = body_deadline_s
 
     def routes(self) -> list[web.RouteDef]:
         """To be added to the application."""
@@ -96,7 +99,7 @@ class AgentEndpoints:
     async def _answer(self, what: str, request: web.Request, limit: int) -> web.Response:
         peer = request.remote or "?"
         try:
-            data = await _body(request, limit)
+            data = await _body(request, limit, self._body_deadline_s)
         except WireError as error:
             self._desk.refuse(what, peer, error)
             answer = refusal(error)

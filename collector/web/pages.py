@@ -71,7 +71,8 @@ class Pages:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """The Prometheus page."""
-        text = self._board.page(self._clock.boot_ns()) + self._counters.page()
+        known = self._board.page(self._clock.boot_ns(), self._clock.wall_ns())
+        text = known + self._counters.page()
         response = web.Response(body=text.encode(), headers={"Content-Type": METRICS_TYPE})
         response.enable_compression()
         return response

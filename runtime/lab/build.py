@@ -10,7 +10,6 @@ import contextlib
 import functools
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +20,8 @@ from runtime.lab.emulator import Emulator, EmulatorSettings
 from runtime.lab.link import Link
 from runtime.lab.namespaces import Namespace, Run, command, missing_tool, sweep
 from runtime.lab.truth import Packet, Truth, read_packets, read_truth
+
+_MOST_MTU = 9216  # frames the emulator has room for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,8 @@ class Lab:
 
     def __init__(self, settings: LabSettings | None = None) -> None:
         self.settings = settings or LabSettings()
+        if not 576 <= self.settings.mtu <= _MOST_MTU:
+            raise ValueError(f"mtu: {self.settings.mtu} is not between 576 and {_MOST_MTU}")
         self.run = Run()
         self.spaces: dict[str, Namespace] = {}
         self.links: dict[str, Link] = {}
@@ -62,7 +65,7 @@ class Lab:
     def __enter__(self) -> Self:
         sweep()
         if self.settings.directory is None:
-            self.directory = Path(tempfile.mkdtemp(prefix="pantau-lab-"))
+            self.directory = self.run.log_directory()
             self._stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
         else:
             self.directory = self.settings.directory

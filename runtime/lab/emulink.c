@@ -1072,8 +1072,10 @@ static void limiter_reshape(struct limiter *l, const struct shape *shape)
     if (refill) { /* a new bucket starts full */
         l->state.tokens = shape->burst;
         l->state.tokens_at = now;
-        if (l->head)
-            l->head->before = l->state;
+        if (l->head) { /* what waits is served from the new bucket */
+            l->head->before.tokens = shape->burst;
+            l->head->before.tokens_at = now;
+        }
     }
     limiter_retime(l, now);
 }

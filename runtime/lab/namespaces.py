@@ -12,6 +12,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,6 +121,12 @@ class Run:
         space.ip("link set lo up")
         return space
 
+    def log_directory(self) -> Path:
+        """A new temporary folder that `sweep` knows by its name."""
+        folder = Path(tempfile.gettempdir(), f"{self.prefix}-logs")
+        folder.mkdir(mode=0o700)
+        return folder
+
     def close(self) -> None:
         """Kill, then delete; every step is tried even when one before it failed."""
         with contextlib.ExitStack() as stack:
@@ -146,11 +153,14 @@ def existing() -> list[str]:
 
 
 def sweep() -> list[str]:
-    """Remove namespaces, and processes in them, whose owner no longer lives; return the names."""
+    """Remove namespaces, their processes and logs whose owner no longer lives; return names."""
     dead = [name for name in existing() if not _owner_lives(name)]
     for name in dead:
         Namespace(name, name).kill()
         _delete(name)
+    for folder in Path(tempfile.gettempdir()).glob("pt*-logs"):
+        if not _owner_lives(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
     return dead
 
 

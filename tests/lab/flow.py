@@ -23,8 +23,8 @@ class Flow:
     pps: float
     size: int = 100
     port: int = 9000
-    idle_s: float = 1.0
-    """The receiver gives up after this silence: more than the longest delay."""
+    idle_s: float = 0.2
+    """After the last packet was sent, so long a silence ends the flow: more than the delay."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def run_flow(flow: Flow) -> Outcome:
 
 def _start_receiver(flow: Flow) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-I", _TRAFFIC, "receive", str(flow.port), str(flow.idle_s)]
-    child = flow.receiver.popen(argv, stdout=subprocess.PIPE)
+    child = flow.receiver.popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     if child.stdout is None or child.stdout.readline() != b"ready\n":
         raise RuntimeError("the receiver did not start")
     return child

@@ -66,17 +66,21 @@ def send(address: str, port: int, count: int, pps: float, size: int) -> dict[str
 
 
 def receive(port: int, idle_s: float) -> dict[str, Any]:
-    """Receive until nothing came for a while, or until standard input ends."""
+    """Receive until standard input ended and then nothing came for a while."""
     got: list[tuple[int, int, int]] = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 32 << 20)
         sock.bind(("0.0.0.0", port))
         print("ready", flush=True)
-        while select.select([sock], [], [], idle_s)[0]:
-            data, ancillary, _, _ = sock.recvmsg(65536, 128)
-            number = int.from_bytes(data[:8], "big")
-            got.append((number, stamp_of(ancillary, SO_TIMESTAMPNS), len(data) + HEADERS))
+        waiting: list[Any] = [sock, sys.stdin]
+        while ready := select.select(waiting, [], [], idle_s if len(waiting) == 1 else None)[0]:
+            if sock in ready:
+                data, ancillary, _, _ = sock.recvmsg(65536, 128)
+                number = int.from_bytes(data[:8], "big")
+                got.append((number, stamp_of(ancillary, SO_TIMESTAMPNS), len(data) + HEADERS))
+            else:
+                waiting = [sock]
     return {"got": got}
 
 
