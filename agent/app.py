@@ -25,7 +25,7 @@ from runtime.clock import Clock
 from runtime.supervise import every, run_until
 from wire.codec import Record
 from wire.journal import Anchor
-from wire.message import Status, StatusReply
+from wire.message import STATUS_TARGETS, Status, StatusReply, TargetStatus
 from wire.policy import Policy
 
 log = logging.getLogger(__name__)
@@ -105,11 +105,18 @@ class Agent:
             agent_version=self._version,
             policy_digest=self._policy_digest,
             window_s=STATUS_WINDOW_S,
-            targets=self._measure.status(STATUS_WINDOW_S)[:64],
+            targets=self._worst(),
             spool=self._spool_status,
             last_acked=None if acked is None else (acked[0].hex(), acked[1]),
             notes=(*self._measure.notes(), *self._notes)[:8],
         )
+
+    def _worst(self) -> tuple[TargetStatus, ...]:
+        """All targets, or those with the most loss where there are more than a status holds."""
+        targets = self._measure.status(STATUS_WINDOW_S)
+        if len(targets) <= STATUS_TARGETS:
+            return targets
+        return tuple(sorted(targets, key=lambda one: -one.lost)[:STATUS_TARGETS])
 
     def describe(self) -> dict[str, Any]:
         """What the person beside the box wants to know."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import zstandard
 
+from wire.detail import Exchange, Path, Power, Reading, Resolution
 from wire.errors import Refusal, WireError
 from wire.journal import ClockStep, Gap, Heartbeat, Settings, Start, Stop
 from wire.observation import Train
@@ -22,7 +23,20 @@ MAX_RAW_BYTES = 2 * 1024 * 1024
 _LEVEL = 9
 """0.2 ms for a minute of five targets, 5 % smaller than level 3."""
 
-Record = Train | Start | Heartbeat | Stop | ClockStep | Settings | Gap
+Record = (
+    Train
+    | Start
+    | Heartbeat
+    | Stop
+    | ClockStep
+    | Settings
+    | Gap
+    | Exchange
+    | Resolution
+    | Path
+    | Reading
+    | Power
+)
 
 _EMPTY_BLOCK = b"\x01\x00\x00"
 """Last block, raw, of no bytes (RFC 8878 section 3.1.1.2)."""

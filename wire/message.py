@@ -17,10 +17,13 @@ from wire.errors import Refusal, WireError
 from wire.instant import BootNs, ClockClass, WallNs
 from wire.journal import Text
 from wire.observation import Name, Seq
-from wire.policy import MAX_TARGETS, Policy
+from wire.policy import Policy
 
 MAGIC = b"PTM1"
-MAX_MESSAGE_BYTES = 64 * 1024
+MAX_MESSAGE_BYTES = 1024 * 1024
+"""A policy for the prober beside the hub is long; everything else is short."""
+STATUS_TARGETS = 64
+"""Targets in a status: those with the most loss, where a node has more."""
 _PREFIX = 5 + 64
 
 Hex16 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
@@ -140,7 +143,7 @@ class Status(Message, frozen=True, kw_only=True):
     agent_version: Text
     policy_digest: Hex32
     window_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)]
-    targets: Annotated[tuple[TargetStatus, ...], msgspec.Meta(max_length=MAX_TARGETS)]
+    targets: Annotated[tuple[TargetStatus, ...], msgspec.Meta(max_length=STATUS_TARGETS)]
     spool: SpoolStatus
     last_acked: tuple[Hex16, Seq] | None = None
     """Newest (epoch, seq) whose receipt is held: lets a restored collector see what it lost."""

@@ -83,6 +83,7 @@ class Observation(NamedTuple):
     stamp: StampSource
     reflector_seq: int | None
     ttl: int | None
+    forward_us: int | None
 
 
 class Train(
@@ -99,7 +100,10 @@ class Train(
     trains of a target is explained by a journal `Gap`. `send_us` are microseconds after
     `boot_ns`. `reflector_seq` is the STAMP reflector's own counter (RFC 8762 section 4.3.1,
     stateful), `prior` the newest (seq, reflector_seq) pair known before the first row, which is
-    what makes directional loss countable train by train.
+    what makes directional loss countable train by train. `forward_us` is the reflector's receive
+    stamp minus the sender's, by two wall clocks that nobody has compared: a one-way delay only
+    where both are known to be right (RFC 7679). `duplicates` and `reordered` (RFC 4737 section
+    3.3) count replies to rows of this train.
     """
 
     link: Name
@@ -128,11 +132,20 @@ class Train(
         ]
         | None
     ) = None
+    forward_us: (
+        Annotated[
+            list[Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)] | None],
+            msgspec.Meta(max_length=MAX_OBSERVATIONS),
+        ]
+        | None
+    ) = None
+    duplicates: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    reordered: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
     prior: tuple[Seq, Seq] | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.send_us)
-        for name in ("rtt_ns", "outcome", "stamp", "reflector_seq", "ttl"):
+        for name in ("rtt_ns", "outcome", "stamp", "reflector_seq", "ttl", "forward_us"):
             column = getattr(self, name)
             if column is not None and len(column) != rows:
                 raise ValueError(f"{name} has {len(column)} rows where send_us has {rows}")
@@ -162,9 +175,8 @@ class Train(
             self.stamp,
             self.reflector_seq or nothing,
             self.ttl or nothing,
+            self.forward_us or nothing,
             strict=True,
         )
-        for k, (us, rtt, outcome, stamp, reflected, ttl) in enumerate(columns):
-            yield Observation(
-                self.first_seq + k, self.boot_ns + us * 1000, rtt, outcome, stamp, reflected, ttl
-            )
+        for k, (us, *row) in enumerate(columns):
+            yield Observation(self.first_seq + k, self.boot_ns + us * 1000, *row)

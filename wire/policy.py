@@ -7,10 +7,11 @@ from typing import Annotated
 
 import msgspec
 
+from wire.detail import MAX_VALUES, Oid
 from wire.observation import Name
 
-MAX_TARGETS = 64
-"""Targets of one node: what a status, a signed policy and a batch's summary are sized for."""
+MAX_TARGETS = 2048
+"""Targets of one node: a village has five, the prober beside the hub one for every CPE."""
 Seconds = Annotated[float, msgspec.Meta(ge=0.01, le=86_400)]
 
 
@@ -21,6 +22,25 @@ class Role(StrEnum):
     FIRST_HOP = "first_hop"
     HUB = "hub"
     ANCHOR = "anchor"
+
+
+class Transport(StrEnum):
+    """What carries a DNS question."""
+
+    UDP = "udp"
+    TCP = "tcp"
+
+
+class DeviceValue(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A number that a device has under some OID, and what it means."""
+
+    name: Name
+    """Ends in its unit: `rx_power_dbm`, `battery_charge_ratio`."""
+    oid: Oid
+    scale: float = 1.0
+    """The raw number times this is the value in its unit."""
 
 
 class Target(
@@ -47,6 +67,21 @@ class Target(
     """STAMP authenticated mode (RFC 8762 section 4.4) with the agent's derived key."""
     interface: Annotated[str, msgspec.Meta(max_length=15)] | None = None
     """Send through this network interface, for a node with several links."""
+    host: Annotated[str, msgspec.Meta(min_length=1, max_length=255)] | None = None
+    """A name to be resolved (apart from the probe, and recorded); `address` is then where to ask,
+    for a DNS target, or the address to use while no answer was ever had."""
+    url: Annotated[str, msgspec.Meta(min_length=8, max_length=1024)] | None = None
+    """What an HTTP target fetches; its name resolves to `address` and nowhere else."""
+    transport: Transport | None = None
+    """For a DNS target: UDP unless said otherwise."""
+    credentials: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}\Z")] | None = None
+    """Name of a file in the node's credentials folder; secrets are never in a policy."""
+    device_interface: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    """ifName (or ifIndex in digits) of the device's interface to read."""
+    values: Annotated[tuple[DeviceValue, ...], msgspec.Meta(max_length=MAX_VALUES)] = ()
+    """Further values of a device."""
+    source: Annotated[str, msgspec.Meta(min_length=4, max_length=256)] | None = None
+    """Where a power target reads: `sysfs:FOLDER`, `nut:UPS@HOST[:PORT]`, `gpio:FILE`."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

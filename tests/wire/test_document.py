@@ -12,6 +12,8 @@ import pytest
 
 from collector.web.agents import STATUS
 from wire import batch, codec, receipt
+from wire.detail import Exchange, Hop, Phase, Power, Reading, Resolution
+from wire.detail import Path as Path_
 from wire.errors import MAX_DETAIL, Refusal
 from wire.journal import (
     Anchor,
@@ -34,7 +36,7 @@ from wire.message import (
     TargetStatus,
 )
 from wire.observation import MAX_OBSERVATIONS, Outcome, StampSource, Train
-from wire.policy import Policy, Role, Target
+from wire.policy import DeviceValue, Policy, Role, Target, Transport
 
 DOCUMENT = Path(batch.__file__).parent.parent / "docs" / "wire-v1.md"
 TEXT = DOCUMENT.read_text()
@@ -59,12 +61,17 @@ FIELDS: list[tuple[str, tuple[str, ...]]] = [
         ("2.2", kind.__struct_fields__)
         for kind in (Start, Heartbeat, Anchor, Stop, ClockStep, Settings, Gap)
     ],
+    *[
+        ("2.3", kind.__struct_fields__)
+        for kind in (Exchange, Resolution, Path_, Hop, Reading, Power)
+    ],
     ("3.", receipt.Receipt._fields),
     ("4.1", Enrol.__struct_fields__),
     ("4.1", Enrolled.__struct_fields__),
     *[("4.2", kind.__struct_fields__) for kind in (Status, TargetStatus, SpoolStatus, StatusReply)],
     ("4.3", Policy.__struct_fields__),
     ("4.3", Target.__struct_fields__),
+    ("4.3", DeviceValue.__struct_fields__),
 ]
 
 
@@ -77,6 +84,10 @@ def test_every_field_is_named_in_its_section(title: str, fields: tuple[str, ...]
 def test_every_record_type_and_every_code_is_named() -> None:
     for kind in (Train, Start, Heartbeat, Stop, ClockStep, Settings, Gap):
         assert f"`{kind.__struct_config__.tag}`" in section("2") + section("2.1") + section("2.2")
+    for kind in (Exchange, Resolution, Path_, Reading, Power):
+        assert f"`{kind.__struct_config__.tag}`" in section("2.3")
+    for word in (*Phase, *Transport):
+        assert f"`{word}`" in section("2.3") + section("4.3")
     for code in (*Outcome, *StampSource):
         assert f"{code.value} {code.name}" in section("2.1")
     for reason in GapReason:

@@ -80,11 +80,11 @@ def test_any_valid_train_survives_the_wire(train: Train) -> None:
 
 
 def test_rows_are_read_in_send_order_with_their_numbers_and_times() -> None:
-    train = decode(plain(reflector_seq=[5, None, 6], ttl=[62, None, 61]))
+    train = decode(plain(reflector_seq=[5, None, 6], ttl=[62, None, 61], forward_us=[9, None, -4]))
     assert list(train.observations()) == [
-        Observation(7, 1_000_000_000, 24_000_000, Outcome.OK, StampSource.KERNEL, 5, 62),
-        Observation(8, 2_000_017_000, None, Outcome.TIMEOUT, StampSource.NONE, None, None),
-        Observation(9, 3_000_003_000, 23_000_000, Outcome.OK, StampSource.KERNEL, 6, 61),
+        Observation(7, 1_000_000_000, 24_000_000, Outcome.OK, StampSource.KERNEL, 5, 62, 9),
+        Observation(8, 2_000_017_000, None, Outcome.TIMEOUT, StampSource.NONE, None, None, None),
+        Observation(9, 3_000_003_000, 23_000_000, Outcome.OK, StampSource.KERNEL, 6, 61, -4),
     ]
     assert (len(train), train.end_boot_ns) == (3, 3_000_003_000)
 
