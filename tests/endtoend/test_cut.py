@@ -7,18 +7,12 @@ from typing import Any
 import pytest
 
 from collector.ledger.sqlite import SqliteLedger
-from runtime.lab.build import available
 from runtime.lab.link import BOTH, UP, Knobs
 from runtime.lab.topology import Pair, pair
 from wire.codec import decode_body
 from wire.observation import Outcome, Train
 
-WHY_NOT = available()
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT)),
-    pytest.mark.timeout(240),
-]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 CUT_S = 60.0
 INTERVAL_S = 0.5
 
