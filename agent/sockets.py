@@ -209,7 +209,7 @@ class SocketChannel:
             kernel_ns = ttl = None
             for level, kind, value in ancillary:
                 if level != socket.SOL_SOCKET:  # IP_TTL or IPV6_HOPLIMIT: all that was asked for
-                    ttl = int.from_bytes(value[:4], sys.byteorder)
+                    ttl = int.from_bytes(value, sys.byteorder)
                 elif kind == self._stamping:
                     kernel_ns = self._kernel_ns(value)
             arrivals.append(Arrival(data, source[0], boot_ns, wall_ns, kernel_ns, ttl))

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
 _SHRINK_PAGES = 256
+"""Empty pages returned to the disk at a time after a backlog has drained: 1 MiB a minute."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,7 +288,8 @@ class Spool:
             self._disk.stay_in_place()
             while self._disk.run(stale):
                 self._disk.write(forget)
-            self._disk.run(_give_back)
+            if self._disk.run(Store.free_pages) > 2 * _SHRINK_PAGES:
+                self._disk.write(lambda store: store.shrink(_SHRINK_PAGES))
 
     def stop(self, *, clean: bool = True) -> None:
         """Remember that the agent stopped in order, and leave everything in one file."""
@@ -298,7 +300,11 @@ class Spool:
 
         with self._disk.lock:
             self._disk.write(act)
-            self._disk.run(Store.checkpoint)
+            try:
+                self._disk.run(Store.checkpoint)
+            except SpoolUnavailable as error:
+                # Nothing is lost: the next opening reads the log.
+                log.debug("the log stays beside the file: %s", error)
 
     def close(self) -> None:
         """Let go of the file. Without `stop` before it, the next opening finds an unclean end."""
@@ -320,9 +326,3 @@ def alive_at(life: Life, now: Stamp) -> Life:
         alive_wall_ns=now.wall_ns,
         alive_clock=now.clock,
     )
-
-
-def _give_back(store: Store) -> None:
-    """After a backlog has drained, return a part of the empty pages to the disk."""
-    if store.free_pages() > 2 * _SHRINK_PAGES:
-        store.shrink(_SHRINK_PAGES)

@@ -6,8 +6,6 @@ counts. Identity has no expiry: an unattended box with a wrong clock must not be
 
 import os
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-
 from collector.identity import Identity
 from collector.ledger import Agent, Ledger, TokenRow
 from runtime.clock import Clock
@@ -39,14 +37,6 @@ def _check(ledger: Ledger, request: Enrol, now_wall_ns: int) -> TokenRow:
     return row
 
 
-def _check_exchange_key(public: bytes) -> None:
-    """Some 32 bytes are points with which no secret can be made (RFC 7748 section 6.1)."""
-    try:
-        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(public))
-    except ValueError as error:
-        raise WireError(Refusal.BAD_BODY, "the exchange key is not a usable X25519 key") from error
-
-
 def enrol(ledger: Ledger, clock: Clock, data: bytes) -> tuple[Agent, Enrol]:
     """Register the agent that these bytes ask for; the same request again gets the same agent.
 
@@ -55,7 +45,6 @@ def enrol(ledger: Ledger, clock: Clock, data: bytes) -> tuple[Agent, Enrol]:
     unproven = message.peek(data, Enrol)
     request = message.verify(data, Enrol, bytes.fromhex(unproven.token_key))
     message.check_enrol_proof(request)
-    _check_exchange_key(bytes.fromhex(request.exchange_key))
     now = clock.wall_ns()
     row = _check(ledger, request, now)
     agent = Agent(

@@ -1,4 +1,4 @@
-"""What a test needs of the machine is said by its marks; without it, it is skipped with a reason."""
+"""What a test needs of the machine is told by its marks; without it, the test is skipped."""
 
 import shutil
 

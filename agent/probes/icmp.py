@@ -27,17 +27,18 @@ _REPLY = {socket.AF_INET: 0, socket.AF_INET6: 129}
 _NEXT_HEADER_ICMP = {socket.AF_INET: 1, socket.AF_INET6: 58}
 _SHARED_PER_S = 100
 """Packets per second above which replies are read in batches at the next send: the kernel has
-stamped them, and a wake-up for each would cost more than everything else together."""
+stamped them, and a wake-up for each would cost more than everything else together. A packet whose
+kernel stamps cannot be believed is then late by up to that send, and says USER."""
 NOT_PERMITTED = (
     "ICMP is not permitted: its targets are not measured"
     " (set net.ipv4.ping_group_range or give CAP_NET_RAW)"
 )
 
 
-def checksum(packet: bytes) -> int:
-    """Internet checksum (RFC 1071) of an even number of bytes: the ones' complement sum of 16-bit
-    words is the whole number modulo 65,535."""
-    return 0xFFFF - int.from_bytes(packet, "big") % 0xFFFF
+def checksum(number: int) -> int:
+    """Internet checksum (RFC 1071) of an even number of bytes, read as one number: the ones'
+    complement sum of 16-bit words is that number modulo 65,535, and so is any sum of its fields."""
+    return 0xFFFF - number % 0xFFFF
 
 
 class _Seat:
@@ -62,7 +63,6 @@ class _Lane:
     def __init__(self, site: Site, way: Way) -> None:
         self._site = site
         self.way = way
-        self.opened_ns = site.clock.boot_ns()
         self.closes_ns = 0
         """When the last reply to a stream that left can still come."""
         self.seats: dict[int, _Seat] = {}
@@ -75,6 +75,8 @@ class _Lane:
         self._reply = _REPLY[self._family]
         self._headed = self.channel.raw and self._family is socket.AF_INET
         """Arrivals begin with their IP header and checksums are ours: raw IPv4 sockets only."""
+        same = _PACKET.pack(self._request, 0, 0, self._ident, 0, self._cookie, 0, 0)
+        self._sum = int.from_bytes(same, "big")
 
     def join(self, seat: _Seat, now_ns: int) -> None:
         """Send for `seat` from now on; the lane it had hears out what it sent."""
@@ -96,11 +98,10 @@ class _Lane:
 
     def send(self, seat: _Seat, flight: Flight) -> None:
         """Send packet `flight`. Raises OSError."""
-        seq = flight.seq
-        fields = (seq & 0xFFFF, self._cookie, seat.stream.index, seq & 0xFFFF_FFFF)
-        packet = _PACKET.pack(self._request, 0, 0, self._ident, *fields)
-        if self._headed:
-            packet = _PACKET.pack(self._request, 0, checksum(packet), self._ident, *fields)
+        seq, index = flight.seq & 0xFFFF_FFFF, seat.stream.index
+        low = seq & 0xFFFF
+        sealed = checksum(self._sum + low + index + seq) if self._headed else 0
+        packet = _PACKET.pack(self._request, 0, sealed, self._ident, low, self._cookie, index, seq)
         self.channel.send(packet + seat.padding, flight, seat.sockaddr)
 
     def hear(self) -> None:
@@ -293,7 +294,7 @@ class IcmpProbe:
     def _renew(self, seat: _Seat, now_ns: int) -> None:
         """Move a silent stream to a lane with another ICMP id, one that others may share."""
         newest = self._newest.get(seat.way)
-        if newest is None or newest.opened_ns <= seat.joined_ns:
+        if newest is None or newest is seat.lane:
             try:
                 newest = self._open(seat.way)
             except OSError:
