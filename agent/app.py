@@ -19,13 +19,13 @@ from agent.measure import Measure
 from agent.outbox import Outbox
 from agent.settings import AgentSettings
 from agent.sockets import RealNetwork
-from agent.spool import Spool, SpoolSettings
+from agent.spool import Recovery, Spool, SpoolFull, SpoolSettings, SpoolUnavailable
 from agent.uplink import Orders, Uplink
 from runtime.clock import Clock
 from runtime.supervise import every, run_until
 from wire.codec import Record
 from wire.journal import Anchor
-from wire.message import STATUS_TARGETS, Status, StatusReply, TargetStatus
+from wire.message import STATUS_TARGETS, SpoolStatus, Status, StatusReply, TargetStatus
 from wire.policy import Policy
 
 log = logging.getLogger(__name__)
@@ -51,22 +51,7 @@ class Agent:
         self._counter = 0
         self._notes: deque[str] = deque(maxlen=4)
         self._journal = Journal(clock)
-        spool = Spool.open(
-            SpoolSettings(
-                path=self._state_dir / "spool.db",
-                cap_bytes=settings.spool.cap_bytes,
-                retain_s=settings.spool.retain_s,
-            ),
-            clock,
-        )
-        self._former = spool.recovery
-        spool.begin(
-            self._epoch,
-            bytes.fromhex(clock.boot_id),
-            self.identity.signing_key(),
-            self.identity.agent_id_bytes,
-        )
-        self._outbox = Outbox(spool, clock)
+        self._outbox = Outbox(self._open_spool, self._first_records, clock)
         self._measure = Measure(
             self._policy.targets,
             clock=clock,
@@ -75,10 +60,45 @@ class Agent:
         )
         orders = Orders(status=self._status, reply=self._obey)
         self._uplink = Uplink(self.identity, self._outbox, orders, settings.uplink, clock)
-        self._spool_status = spool.status()
-        self._last_acked = spool.last_acked
+        self._spool_status = SpoolStatus(
+            batches_waiting=0, bytes_used=0, bytes_cap=settings.spool.cap_bytes
+        )
+        self._last_acked: tuple[bytes, int] | None = None
         self._new_policy: Policy | None = None
         self._rewind = False
+
+    def _open_spool(self) -> Spool:
+        """On the spool's thread. Raises SpoolUnavailable or SpoolFull."""
+        settings = self._settings.spool
+        spool = Spool.open(
+            SpoolSettings(
+                path=self._state_dir / "spool.db",
+                cap_bytes=settings.cap_bytes,
+                retain_s=settings.retain_s,
+            ),
+            self._clock,
+        )
+        try:
+            spool.begin(
+                self._epoch,
+                bytes.fromhex(self._clock.boot_id),
+                self.identity.signing_key(),
+                self.identity.agent_id_bytes,
+            )
+        except (SpoolUnavailable, SpoolFull):
+            spool.close()
+            raise
+        return spool
+
+    def _first_records(self, found: Recovery) -> list[Record]:
+        """The first record of this life, and what is known of the former one."""
+        former = FormerLife(
+            epoch=found.previous_epoch,
+            boot_id=found.previous_boot_id,
+            clean=found.previous_clean,
+            alive_boot_ns=found.previous_alive_boot_ns,
+        )
+        return [self._journal.start(self._version, self._digest(), former)]
 
     def _digest(self) -> str:
         """Of everything that decides what is measured and how."""
@@ -169,7 +189,7 @@ class Agent:
     async def _commit(self) -> None:
         """What has settled goes to disk."""
         await self._outbox.append(self._measure.settled())
-        self._spool_status = await self._outbox.status()
+        self._spool_status = await self._outbox.status() or self._spool_status
         self._last_acked = await self._outbox.last_acked()
 
     async def _beat(self) -> None:
@@ -186,16 +206,7 @@ class Agent:
         await self._outbox.tidy()
 
     async def _begin(self) -> None:
-        """The first record of this life, and what is known of the former one."""
-        former = FormerLife(
-            epoch=self._former.previous_epoch,
-            boot_id=self._former.previous_boot_id,
-            clean=self._former.previous_clean,
-            alive_boot_ns=self._former.previous_alive_boot_ns,
-        )
-        records: list[Record] = [self._journal.start(self._version, self._digest(), former)]
-        records.extend(self._former.gaps)
-        await self._outbox.append(records)
+        await self._outbox.append([])
         await self._seal()
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from agent.spool import Spool, SpoolFull, SpoolUnavailable, StoredBatch
+from agent.spool import Recovery, Spool, SpoolFull, SpoolUnavailable, StoredBatch
 from runtime.clock import Clock
 from wire.codec import Record
 from wire.errors import Refusal
@@ -29,10 +29,19 @@ HELD_OBSERVATIONS = 20_000
 
 
 class Outbox:
-    """Async face of the spool."""
+    """Async face of the spool.
 
-    def __init__(self, spool: Spool, clock: Clock) -> None:
-        self._spool, self._clock = spool, clock
+    A card that cannot be written today must not stop the measuring: the spool is opened when it
+    can be, and until then everything is held in memory, as far as memory goes.
+    """
+
+    def __init__(
+        self, opener: Callable[[], Spool], first: Callable[[Recovery], list[Record]], clock: Clock
+    ) -> None:
+        """`opener` opens the spool and begins the epoch; `first` makes the epoch's first records
+        from what was found."""
+        self._opener, self._first, self._clock = opener, first, clock
+        self._opened: Spool | None = None
         self._thread = ThreadPoolExecutor(1, "spool")
         self._held: deque[Record] = deque()
         self._held_observations = 0
@@ -41,8 +50,35 @@ class Outbox:
         self._writing = asyncio.Lock()
         """One append at a time: what is held must not be handed over twice."""
 
-    async def _call(self, act: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, act)
+    def _spool(self) -> Spool:
+        """The spool, opened if need be; on the spool's thread. Raises SpoolError."""
+        if self._opened is None:
+            self._opened = self._opener()
+        return self._opened
+
+    async def _call(self, act: Callable[[Spool], T]) -> T:
+        def run() -> T:
+            return act(self._spool())
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+
+    async def open(self) -> bool:
+        """Try to open the spool; False where that must wait."""
+        try:
+            recovery = await self._call(lambda spool: spool.recovery)
+        except SpoolError as error:
+            self._complain(error)
+            self._hold([])
+            return False
+        for gap in recovery.gaps:
+            log.warning("the spool misses evidence: %s %s", gap.reason, gap.detail)
+        self._held.extendleft(reversed(self._first(recovery)))
+        return True
+
+    def _complain(self, error: Exception) -> None:
+        if not self._failing:
+            log.error("the spool cannot be written, evidence is held in memory: %s", error)
+        self._failing = True
 
     async def append(self, records: Sequence[Record]) -> bool:
         """Make the records durable; False where they are only held in memory for now."""
@@ -51,15 +87,16 @@ class Outbox:
 
     async def _append(self, records: Sequence[Record]) -> bool:
         self._hold(records)
+        if self._opened is None and not await self.open():
+            self._squeeze()
+            return False
         batch = [*self._held, *self._gaps()]
         if not batch:
             return True
         try:
-            await self._call(lambda: self._spool.append(batch))
+            await self._call(lambda spool: spool.append(batch))
         except SpoolError as error:
-            if not self._failing:
-                log.error("the spool cannot be written, evidence is held in memory: %s", error)
-            self._failing = True
+            self._complain(error)
             self._squeeze()
             return False
         if self._failing:
@@ -105,74 +142,68 @@ class Outbox:
 
     async def seal(self, clock: ClockClass) -> int:
         """Seal what is on disk into batches; how many."""
-        try:
-            return len(await self._call(lambda: self._spool.seal(clock)))
-        except SpoolError as error:
-            log.warning("nothing was sealed: %s", error)
-            return 0
+        return await self._try(lambda spool: len(spool.seal(clock)), 0)
 
     async def fresh(self, max_age_ns: int) -> StoredBatch | None:
         """The newest waiting batch, if it is young."""
-        return await self._read(lambda: self._spool.fresh(max_age_ns))
+        return await self._try(lambda spool: spool.fresh(max_age_ns), None)
 
     async def oldest(self) -> StoredBatch | None:
         """The oldest waiting batch."""
-        return await self._read(self._spool.oldest)
-
-    async def _read(self, act: Callable[[], StoredBatch | None]) -> StoredBatch | None:
-        try:
-            return await self._call(act)
-        except SpoolError as error:
-            log.debug("the spool cannot be read: %s", error)
-            return None
+        return await self._try(lambda spool: spool.oldest(), None)
 
     async def acknowledge(self, receipt: Receipt, data: bytes) -> bool:
         """Let the batch of this receipt go."""
-        return await self._write(lambda: self._spool.acknowledge(receipt, data))
+        return await self._try(lambda spool: spool.acknowledge(receipt, data), False)
 
     async def set_aside(self, batch: StoredBatch, refusal: Refusal) -> bool:
         """Take a refused batch out of the queue and keep it."""
 
-        def act() -> bool:
-            self._spool.set_aside(batch.epoch, batch.seq, refusal)
+        def act(spool: Spool) -> bool:
+            spool.set_aside(batch.epoch, batch.seq, refusal)
             return True
 
-        return await self._write(act)
+        return await self._try(act, False)
 
     async def rewind(self) -> int:
-        """Send all retained batches again."""
-        return await self._call(self._spool.rewind)
+        """Send all retained batches again; how many."""
+        return await self._try(lambda spool: spool.rewind(), 0)
 
     async def tidy(self) -> bool:
         """Keep the spool within its bounds."""
 
-        def act() -> bool:
-            self._spool.tidy()
+        def act(spool: Spool) -> bool:
+            spool.tidy()
             return True
 
-        return await self._write(act)
+        return await self._try(act, False)
 
-    async def _write(self, act: Callable[[], bool]) -> bool:
-        try:
-            return await self._call(act)
-        except SpoolError as error:
-            log.warning("the spool cannot be written: %s", error)
-            return False
-
-    async def status(self) -> SpoolStatus:
-        """How full the spool is."""
-        return await self._call(self._spool.status)
+    async def status(self) -> SpoolStatus | None:
+        """How full the spool is; None where it cannot be asked."""
+        return await self._try(lambda spool: spool.status(), None)
 
     async def last_acked(self) -> tuple[bytes, int] | None:
         """The newest batch with a receipt."""
-        return await self._call(lambda: self._spool.last_acked)
+        return await self._try(lambda spool: spool.last_acked, None)
+
+    async def _try(self, act: Callable[[Spool], T], otherwise: T) -> T:
+        """What `act` gives, or `otherwise` while the disk refuses; the next call tries again."""
+        if self._opened is None:
+            return otherwise
+        try:
+            return await self._call(act)
+        except SpoolError as error:
+            log.debug("the spool cannot be used: %s", error)
+            return otherwise
 
     async def close(self, *, clean: bool) -> None:
         """Mark the end and close the file."""
 
-        def end() -> None:
-            self._spool.stop(clean=clean)
-            self._spool.close()
+        def end(spool: Spool) -> bool:
+            spool.stop(clean=clean)
+            spool.close()
+            return True
 
-        await self._call(end)
+        if not await self._try(end, False):
+            log.error("the spool could not be closed in order; what was in memory only is lost")
         self._thread.shutdown()

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import apsw
 import msgspec
 
-from agent import spool_rows
-from agent.spool_gaps import Moment
-from agent.spool_salvage import Salvage, blanket
-from agent.spool_store import PAGE_BYTES, Life, SpoolFull, SpoolUnavailable, Store, Unsound
+from agent.spool import rows
+from agent.spool.gaps import Moment
+from agent.spool.salvage import Salvage, blanket
+from agent.spool.store import PAGE_BYTES, Life, SpoolFull, SpoolUnavailable, Store, Unsound
 from wire.journal import Gap, GapReason
 
 log = logging.getLogger(__name__)
@@ -187,7 +187,7 @@ def _torn_log(store: Store, moment: Moment, gone: int) -> list[Gap]:
 
     def act() -> None:
         store.draft = after
-        spool_rows.tell(store, moment, gap)
+        rows.tell(store, moment, gap)
 
     store.transact(act)
     return [gap]
@@ -201,7 +201,7 @@ def _make_new(path: Path, moment: Moment, *, lost: bool, hint: Life | None) -> O
     try:
         if lost:
             gap = blanket(moment, GapReason.SPOOL_LOST, "the spool was gone")
-            store.transact(lambda: spool_rows.tell(store, moment, gap))
+            store.transact(lambda: rows.tell(store, moment, gap))
             gaps.append(gap)
     finally:
         store.close()

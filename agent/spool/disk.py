@@ -12,14 +12,14 @@ from typing import TypeVar
 
 import apsw
 
-from agent import spool_rows
-from agent.spool_ballast import Ballast
-from agent.spool_gaps import Moment
-from agent.spool_open import Opened, bury_all, open_store
-from agent.spool_pack import Line
-from agent.spool_room import drop_bytes
-from agent.spool_rows import line_guard
-from agent.spool_store import PAGE_BYTES, Life, SpoolFull, SpoolUnavailable, Store
+from agent.spool import rows
+from agent.spool.ballast import Ballast
+from agent.spool.gaps import Moment
+from agent.spool.open import Opened, bury_all, open_store
+from agent.spool.pack import Line
+from agent.spool.room import drop_bytes
+from agent.spool.rows import line_guard
+from agent.spool.store import PAGE_BYTES, Life, SpoolFull, SpoolUnavailable, Store
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class Disk:
             opened = self._open(self._life)
             self._store = opened.store
             self._life = opened.store.life
-            self._settled |= self._doubtful & spool_rows.guards(opened.store)
+            self._settled |= self._doubtful & rows.guards(opened.store)
             self._doubtful = frozenset()
         return self._store
 

@@ -8,9 +8,9 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agent.spool_gaps import Moment, fold_key, folded, restamped
-from agent.spool_pack import Line, line_of
-from agent.spool_store import Store, guard
+from agent.spool.gaps import Moment, fold_key, folded, restamped
+from agent.spool.pack import Line, line_of
+from agent.spool.store import Store, guard
 from wire.codec import Record, decode_record
 from wire.journal import Gap
 

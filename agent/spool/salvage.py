@@ -11,9 +11,9 @@ from typing import Any
 import apsw
 import msgspec
 
-from agent import spool_queue, spool_rows
-from agent.spool_gaps import Lost, Moment, told
-from agent.spool_store import Life, Store, Unsound, decode_life
+from agent.spool import queue, rows
+from agent.spool.gaps import Lost, Moment, told
+from agent.spool.store import Life, Store, Unsound, decode_life
 from wire.batch import parse
 from wire.errors import WireError
 from wire.journal import Gap, GapReason
@@ -24,9 +24,9 @@ _NUMBER = (int, type(None))
 _BLOB = (bytes, type(None))
 _TABLES: dict[str, tuple[str, tuple[Any, ...]]] = {
     "body": ("id, data", (int, bytes)),
-    "record": (spool_rows.COLUMNS, (bytes, int, int, int, int, bytes, int, int, _TEXT)),
+    "record": (rows.COLUMNS, (bytes, int, int, int, int, bytes, int, int, _TEXT)),
     "batch": (
-        ", ".join(spool_queue.Entry._fields),
+        ", ".join(queue.Entry._fields),
         (*(int, bytes, int, bytes, int, int, int, bytes, bytes), _BLOB, _NUMBER, _TEXT, _NUMBER),
     ),
 }
@@ -72,21 +72,21 @@ class Salvage:
         if life is not None:
             self._records(source, store)
         for row in _rows(source, "batch"):
-            self._missing(store, spool_queue.Entry(*row))
+            self._missing(store, queue.Entry(*row))
 
     def _batch(self, source: apsw.Connection, store: Store, row: tuple[Any, Any]) -> None:
         batch_id, data = row
         if self._full or batch_id < 1:
             return
         try:
-            made = spool_queue.entry_of(batch_id, parse(data))
+            made = queue.entry_of(batch_id, parse(data))
         except WireError:
             return
         known = _entry(source, batch_id)
         # Without a sound entry a batch waits again: the ledger knows a repeat when it sees one.
         entry = known if known is not None and known[:9] == made[:9] else made
         try:
-            store.transact(lambda: spool_queue.insert(store, entry, data))
+            store.transact(lambda: queue.insert(store, entry, data))
             self._batches += 1
         except apsw.FullError:
             self._full = True
@@ -97,7 +97,7 @@ class Salvage:
     def _free_reserve(self, store: Store) -> None:
         store.execute("DELETE FROM body WHERE id = 0")
 
-    def _missing(self, store: Store, entry: spool_queue.Entry) -> None:
+    def _missing(self, store: Store, entry: queue.Entry) -> None:
         held = store.value(
             "SELECT count(*) FROM batch WHERE id = ? OR (epoch = ? AND seq = ?)", entry[:3]
         )
@@ -108,16 +108,16 @@ class Salvage:
         self._note(store, told(lost, self._moment))
 
     def _note(self, store: Store, gap: Gap) -> None:
-        store.transact(lambda: spool_rows.tell(store, self._moment, gap))
+        store.transact(lambda: rows.tell(store, self._moment, gap))
         self.gaps.append(gap)
 
     def _records(self, source: apsw.Connection, store: Store) -> None:
-        rows = {row[5]: row for row in _rows(source, "record")}
+        found = {row[5]: row for row in _rows(source, "record")}
 
         def act() -> None:
-            for row in sorted(rows.values(), key=lambda row: row[7]):
-                if (line := spool_rows.sound_line(row)) is not None:
-                    spool_rows.insert(store, row[6], [line], row[8])
+            for row in sorted(found.values(), key=lambda row: row[7]):
+                if (line := rows.sound_line(row)) is not None:
+                    rows.insert(store, row[6], [line], row[8])
 
         store.transact(act)
 
@@ -168,7 +168,7 @@ def _caught_up(store: Store, life: Life) -> Life:
     )
 
 
-def _entry(source: apsw.Connection, batch_id: int) -> spool_queue.Entry | None:
+def _entry(source: apsw.Connection, batch_id: int) -> queue.Entry | None:
     columns, types = _TABLES["batch"]
     try:
         rows: list[Any] = source.execute(
@@ -176,7 +176,7 @@ def _entry(source: apsw.Connection, batch_id: int) -> spool_queue.Entry | None:
         ).fetchall()
     except apsw.Error:
         return None
-    return spool_queue.Entry(*rows[0]) if rows and _fits(rows[0], types) else None
+    return queue.Entry(*rows[0]) if rows and _fits(rows[0], types) else None
 
 
 def _fits(row: Sequence[Any], types: tuple[Any, ...]) -> bool:

@@ -6,10 +6,10 @@ its place and counts its observations, and its journal is written again, in the 
 
 import msgspec
 
-from agent import spool_queue, spool_rows
-from agent.spool_gaps import Lost, Moment, kept_of_former_epoch, kept_of_own_epoch, told
-from agent.spool_queue import Entry, StoredBatch
-from agent.spool_store import Store
+from agent.spool import queue, rows
+from agent.spool.gaps import Lost, Moment, kept_of_former_epoch, kept_of_own_epoch, told
+from agent.spool.queue import Entry, StoredBatch
+from agent.spool.store import Store
 from wire.codec import Record
 from wire.errors import WireError
 from wire.journal import GapReason
@@ -17,11 +17,11 @@ from wire.journal import GapReason
 
 def drop(store: Store, entry: Entry, moment: Moment) -> None:
     """Inside a transaction: forget one batch, and tell of it where nobody else has it."""
-    if not spool_queue.holds(store, entry):
+    if not queue.holds(store, entry):
         # A file that was mended in between has told of it already.
         return
     if entry.receipt is None:
-        batch = spool_queue.read(store, entry)
+        batch = queue.read(store, entry)
         journal, words = _kept(store, batch, moment)
         lost = Lost(
             reason=_reason(entry, batch),
@@ -31,12 +31,12 @@ def drop(store: Store, entry: Entry, moment: Moment) -> None:
             observations=entry.observations,
             detail=words,
         )
-        spool_rows.tell(store, moment, told(lost, moment))
+        rows.tell(store, moment, told(lost, moment))
         for record in journal:
-            spool_rows.tell(store, moment, record)
+            rows.tell(store, moment, record)
         dropped = store.draft.dropped + entry.observations
         store.draft = msgspec.structs.replace(store.draft, dropped=dropped)
-    spool_queue.delete(store, entry)
+    queue.delete(store, entry)
 
 
 def _reason(entry: Entry, batch: StoredBatch | None) -> GapReason:
@@ -49,7 +49,7 @@ def _kept(store: Store, batch: StoredBatch | None, moment: Moment) -> tuple[list
     if batch is None:
         return [], ""
     try:
-        records = spool_queue.records(batch)
+        records = queue.records(batch)
     except WireError as error:
         return [], f"its records could not be read: {error}"
     if moment.running and batch.epoch == store.draft.epoch:
@@ -61,7 +61,7 @@ def _kept(store: Store, batch: StoredBatch | None, moment: Moment) -> tuple[list
 def drop_bytes(store: Store, size: int, moment: Moment) -> int:
     """Inside a transaction: drop batches until `size` bytes of them are gone; bytes dropped."""
     dropped = 0
-    while dropped < size and (entry := spool_queue.next_to_drop(store)) is not None:
+    while dropped < size and (entry := queue.next_to_drop(store)) is not None:
         drop(store, entry, moment)
         dropped += entry.size
     return dropped
@@ -70,7 +70,7 @@ def drop_bytes(store: Store, size: int, moment: Moment) -> int:
 def keep_below(store: Store, cap_bytes: int, moment: Moment) -> None:
     """Inside a transaction: drop batches until the file's live pages are within the cap."""
     while store.live_bytes() > cap_bytes:
-        entry = spool_queue.next_to_drop(store)
+        entry = queue.next_to_drop(store)
         if entry is None:
             return
         drop(store, entry, moment)

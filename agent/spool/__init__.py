@@ -14,15 +14,15 @@ from typing import NamedTuple
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent import spool_queue, spool_rows
-from agent.spool_ballast import Ballast
-from agent.spool_disk import Disk
-from agent.spool_gaps import Moment
-from agent.spool_pack import Signer, Stamp, line_of
-from agent.spool_queue import Entry, StoredBatch
-from agent.spool_room import drop, keep_below
-from agent.spool_seal import seal_era
-from agent.spool_store import Life, SpoolFull, SpoolUnavailable, Store
+from agent.spool import queue, rows
+from agent.spool.ballast import Ballast
+from agent.spool.disk import Disk
+from agent.spool.gaps import Moment
+from agent.spool.pack import Signer, Stamp, line_of
+from agent.spool.queue import Entry, StoredBatch
+from agent.spool.room import drop, keep_below
+from agent.spool.seal import seal_era
+from agent.spool.store import Life, SpoolFull, SpoolUnavailable, Store
 from runtime.clock import SECOND, Clock
 from wire.batch import MAX_BATCH_BYTES
 from wire.codec import Record
@@ -90,7 +90,7 @@ class Spool:
         self._signer: Signer | None = None
         ballast = Ballast(Path(f"{settings.path}.ballast"), settings.ballast_bytes)
         self._disk = Disk(settings.path, ballast, self._moment)
-        life, unsealed = self._disk.run(lambda store: (store.life, spool_rows.count(store)))
+        life, unsealed = self._disk.run(lambda store: (store.life, rows.count(store)))
         found = life.epoch is not None
         self.recovery = Recovery(
             previous_epoch=life.epoch,
@@ -128,9 +128,9 @@ class Spool:
             same_boot = former.boot_id == boot_id
             alive = Stamp(former.alive_boot_ns, former.alive_wall_ns, former.alive_clock)
             seal_era(store, signer, now if same_boot else alive, moment)
-            spool_rows.restamp(store, former.era + 1, moment)
+            rows.restamp(store, former.era + 1, moment)
             if not same_boot:
-                spool_queue.retry_all(store)
+                queue.retry_all(store)
             store.draft = msgspec.structs.replace(
                 alive_at(store.draft, now),
                 era=former.era + 1,
@@ -156,7 +156,7 @@ class Spool:
             now = self._now(self._clock.quality().clock_class)
 
             def act(store: Store) -> None:
-                spool_rows.insert(store, store.draft.era, self._disk.unsettled(lines))
+                rows.insert(store, store.draft.era, self._disk.unsettled(lines))
                 store.draft = alive_at(store.draft, now)
                 keep_below(store, self._settings.cap_bytes, moment)
 
@@ -192,12 +192,12 @@ class Spool:
         """The newest batch that waits, where it was sealed in this boot within `max_age_ns`."""
         boot_id = bytes.fromhex(self._clock.boot_id)
         since = self._clock.boot_ns() - max_age_ns
-        return self._sound(lambda store: spool_queue.newest(store, boot_id, since))
+        return self._sound(lambda store: queue.newest(store, boot_id, since))
 
     def oldest(self) -> StoredBatch | None:
         """The oldest batch that waits, in order of sealing across epochs."""
         now = self._clock.boot_ns()
-        return self._sound(lambda store: spool_queue.oldest(store, now))
+        return self._sound(lambda store: queue.oldest(store, now))
 
     def _sound(self, find: Callable[[Store], Entry | None]) -> StoredBatch | None:
         """The batch that `find` leads to; damaged ones are dropped with a gap on the way."""
@@ -209,7 +209,7 @@ class Spool:
             return None
 
     def _read_or_drop(self, entry: Entry) -> StoredBatch | None:
-        batch = self._disk.run(lambda store: spool_queue.read(store, entry))
+        batch = self._disk.run(lambda store: queue.read(store, entry))
         if batch is None:
             log.warning("batch %d of epoch %s is damaged", entry.seq, entry.epoch.hex())
             moment = self._moment()
@@ -227,7 +227,7 @@ class Spool:
                 return False
             if entry.receipt is None:
                 held = receipt_digest(receipt_bytes)
-                self._disk.write(lambda store: spool_queue.retain(store, entry, receipt, held))
+                self._disk.write(lambda store: queue.retain(store, entry, receipt, held))
             return True
 
     def set_aside(self, epoch: bytes, seq: int, refusal: Refusal) -> None:
@@ -237,14 +237,14 @@ class Spool:
             entry = self._find(epoch, seq)
             if entry is not None and entry.receipt is None:
                 held = entry._replace(refusal=refusal, retry_boot_ns=retry_boot_ns)
-                self._disk.write(lambda store: spool_queue.refuse(store, held))
+                self._disk.write(lambda store: queue.refuse(store, held))
 
     def _find(self, epoch: bytes, seq: int) -> Entry | None:
-        return self._disk.run(lambda store: spool_queue.find(store, epoch, seq))
+        return self._disk.run(lambda store: queue.find(store, epoch, seq))
 
     def rewind(self) -> int:
         """The collector lost its ledger: all batches it once signed for wait again."""
-        return self._disk.write(spool_queue.rewind)
+        return self._disk.write(queue.rewind)
 
     @property
     def last_acked(self) -> tuple[bytes, int] | None:
@@ -258,11 +258,11 @@ class Spool:
 
         def act(store: Store) -> SpoolStatus:
             return SpoolStatus(
-                batches_waiting=spool_queue.waiting(store),
+                batches_waiting=queue.waiting(store),
                 bytes_used=store.live_bytes(),
                 bytes_cap=self._settings.cap_bytes,
-                oldest_boot_ns=spool_queue.oldest_sealed_boot_ns(store, boot_id),
-                refused=spool_queue.refused(store),
+                oldest_boot_ns=queue.oldest_sealed_boot_ns(store, boot_id),
+                refused=queue.refused(store),
                 dropped_observations=store.life.dropped,
             )
 
@@ -275,12 +275,12 @@ class Spool:
         share = int(settings.retain_share * settings.cap_bytes)
 
         def stale(store: Store) -> list[Entry]:
-            return spool_queue.stale(store, retain_ns, share)
+            return queue.stale(store, retain_ns, share)
 
         def forget(store: Store) -> int:
             entries = stale(store)
             for entry in entries:
-                spool_queue.delete(store, entry)
+                queue.delete(store, entry)
             return len(entries)
 
         with self._disk.lock:

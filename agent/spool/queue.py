@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from agent.spool_store import Store, guard
+from agent.spool.store import Store, guard
 from wire.batch import Batch, link_digest, parse, parse_header
 from wire.codec import Record, decode_body
 from wire.errors import WireError

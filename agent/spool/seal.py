@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from agent import spool_queue, spool_rows
-from agent.spool_gaps import Moment
-from agent.spool_pack import Line, Place, Signer, Stamp, cut, pack
-from agent.spool_queue import StoredBatch
-from agent.spool_store import Life, Store
+from agent.spool import queue, rows
+from agent.spool.gaps import Moment
+from agent.spool.pack import Line, Place, Signer, Stamp, cut, pack
+from agent.spool.queue import StoredBatch
+from agent.spool.store import Life, Store
 from wire.journal import Gap, GapReason
 
 
@@ -16,7 +16,7 @@ class _Reading:
     """Lines on their way into batches; counts what is damaged on the way."""
 
     def __init__(self, store: Store, era: int) -> None:
-        self._rows = spool_rows.unsealed(store, era)
+        self._rows = rows.unsealed(store, era)
         self.last_id = -1
         self.damaged = 0
         self.observations = 0
@@ -45,17 +45,17 @@ def seal_era(store: Store, signer: Signer, stamp: Stamp, moment: Moment) -> list
         )
         for batch in pack(run, place, stamp, signer):
             life = store.draft
-            spool_queue.insert(store, spool_queue.entry_of(life.next_id, batch), batch.to_bytes())
-            sealed.append(spool_queue.stored(batch))
+            queue.insert(store, queue.entry_of(life.next_id, batch), batch.to_bytes())
+            sealed.append(queue.stored(batch))
             store.draft = msgspec.structs.replace(
                 life,
                 next_id=life.next_id + 1,
                 next_seq=life.next_seq + 1,
                 head=batch.digest,
             )
-    spool_rows.forget(store, life.era, reading.last_id)
+    rows.forget(store, life.era, reading.last_id)
     if reading.damaged:
-        spool_rows.tell(store, moment, _damaged(reading, store.draft, moment))
+        rows.tell(store, moment, _damaged(reading, store.draft, moment))
     return sealed
 
 
