@@ -9,7 +9,6 @@ option.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import NamedTuple
 
 from agent.stamps import Arrival, Sent, round_trip, without_residence
 from wire.journal import Gap, GapReason
@@ -26,6 +25,8 @@ _SWEEP = 16
 """Open packets of a target beyond which it settles what it can at its next send."""
 WINDOW_NS = 30_000_000_000
 """How far back `status` can look."""
+_Recent = tuple[int, int | None, Outcome]
+"""Send time, RTT and outcome: all that `status` needs, and it keeps 30 s of these."""
 
 Settled = Train | Gap
 
@@ -61,14 +62,6 @@ class Oddities:
         """Packets that no open observation asked for."""
         self.dropped = 0
         """Settled rows that were given up because nobody fetched them."""
-
-
-class _Recent(NamedTuple):
-    """What `status` needs of a settled packet; no more, because there are 30 s of these."""
-
-    boot_ns: int
-    rtt_ns: int | None
-    outcome: Outcome
 
 
 class Stream:
@@ -214,14 +207,14 @@ class Stream:
         """The last `window_ns` of this target of which every packet is settled."""
         end_ns = now_ns - self._timeout_ns
         begin_ns = end_ns - window_ns
-        rows = [row for row in self._window if begin_ns < row.boot_ns <= end_ns]
-        times = [row.rtt_ns for row in rows if row.rtt_ns is not None]
-        local = sum(row.outcome.local for row in rows)
+        rows = [row for row in self._window if begin_ns < row[0] <= end_ns]
+        times = [rtt_ns for _, rtt_ns, _ in rows if rtt_ns is not None]
+        local = sum(outcome.local for _, _, outcome in rows)
         return TargetStatus(
             link=self.target.link,
             target=self.target.name,
             sent=len(rows) - local,
-            lost=sum(row.outcome.lost for row in rows),
+            lost=sum(outcome.lost for _, _, outcome in rows),
             not_sent=local,
             rtt_median_ns=int(median(times)) if times else None,
             rtt_max_ns=max(times, default=None),
@@ -230,9 +223,9 @@ class Stream:
 
     def _remember(self, flight: Flight) -> None:
         window = self._window
-        window.append(_Recent(flight.boot_ns, flight.rtt_ns, _outcome(flight)))
+        window.append((flight.boot_ns, flight.rtt_ns, _outcome(flight)))
         oldest_ns = flight.boot_ns - WINDOW_NS - self._timeout_ns
-        while window[0].boot_ns < oldest_ns:
+        while window[0][0] < oldest_ns:
             window.popleft()
 
     def _forget_oldest(self) -> None:

@@ -23,7 +23,7 @@ class SpoolSection(Section, frozen=True, kw_only=True):
 
     cap_bytes: Annotated[int, msgspec.Meta(ge=2 * 1024 * 1024)] = 256 * 1024 * 1024
     """Disk that the spool may use; about 90 days of one link at the default rates."""
-    retain_s: Annotated[float, msgspec.Meta(ge=0)] = 72 * 3600
+    retain_s: Annotated[float, msgspec.Meta(ge=0)] = 72 * 3600.0
     """How long acknowledged batches are kept, to refill a collector restored from a backup."""
 
 

@@ -34,6 +34,7 @@ _RECVERR = {socket.IPPROTO_IP: 11, socket.IPPROTO_IPV6: 25}
 _IP_RECVTTL = 12
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE, _SO_MEMINFO = 26, 33, 55
 _MEMINFO_DROPS = 8
+_SOL_RAW, _ICMP_FILTER = 255, 1
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 _ORIGIN_ICMP, _ORIGIN_ICMP6, _ORIGIN_STAMP = 2, 3, 4
 _SEND_STAMP = 0
@@ -432,7 +433,12 @@ def _filter_replies(sock: socket.socket, cookie: bytes) -> None:
     the IP header on, IPv6 ones from the ICMPv6 header on.
     """
     four = sock.family == socket.AF_INET
-    reply, unreachable, expired = (0, 3, 11) if four else (129, 1, 3)
+    reply, unreachable, expired = wanted = (0, 3, 11) if four else (129, 1, 3)
+    # The type alone is looked at before the packet is copied for us.
+    blocked = (1 << (32 if four else 256)) - 1 - sum(1 << kind for kind in wanted)
+    words = [blocked >> bit & 0xFFFF_FFFF for bit in range(0, 32 if four else 256, 32)]
+    level = _SOL_RAW if four else socket.IPPROTO_ICMPV6
+    sock.setsockopt(level, _ICMP_FILTER, struct.pack(f"={len(words)}I", *words))
     program = [
         (0xB1 if four else 0x01, 0, 0, 0),  # x = length of the IPv4 header, or 0
         (0x50, 0, 0, 0),  # a = byte x + 0, the ICMP type
