@@ -1,12 +1,13 @@
 """`pantau-agent`: the commands of a node."""
 
 import asyncio
-import importlib.metadata
 import signal
 import sys
 from pathlib import Path
 
 import click
+
+from runtime.version import VERSION
 
 CONFIG = click.option(
     "--config.file",
@@ -32,7 +33,7 @@ def _fail(error: Exception) -> None:
     help="Measures this node's links and reports when they allow.\n\n"
     "First time: `pantau-agent enrol URL --token T`, then `pantau-agent run`."
 )
-@click.version_option(importlib.metadata.version("pantau"), prog_name="pantau-agent")
+@click.version_option(VERSION, prog_name="pantau-agent")
 def main() -> None:
     """See the help text above."""
 
@@ -57,8 +58,8 @@ def run(config: Path | None, state_dir: Path | None, level: str, form: str) -> N
     from agent.app import Agent
     from agent.local import serve_local
     from agent.settings import read
-    from runtime.clock import SystemClock
     from runtime.logs import set_up
+    from runtime.timekeeping import KeptClock
 
     set_up(level, form)
 
@@ -69,7 +70,7 @@ def run(config: Path | None, state_dir: Path | None, level: str, form: str) -> N
         stop = asyncio.Event()
         for one in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(one, stop.set)
-        agent = Agent(settings, SystemClock())
+        agent = Agent(settings, KeptClock())
         async with serve_local(Path(settings.state_dir), agent.describe):
             await agent.run(stop)
 

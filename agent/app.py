@@ -4,7 +4,6 @@ What is measured goes to disk first and is reported later; nothing here waits fo
 """
 
 import asyncio
-import importlib.metadata
 import logging
 import os
 from collections import deque
@@ -23,6 +22,8 @@ from agent.spool import Recovery, Spool, SpoolFull, SpoolSettings, SpoolUnavaila
 from agent.uplink import Orders, Uplink
 from runtime.clock import Clock
 from runtime.supervise import every, run_until
+from runtime.timekeeping import KeptClock
+from runtime.version import VERSION
 from wire.codec import Record
 from wire.journal import Anchor
 from wire.message import STATUS_TARGETS, SpoolStatus, Status, StatusReply, TargetStatus
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 STATUS_WINDOW_S = 10.0
 LAST_SEND_S = 2.0
 """How long an orderly stop tries to deliver what it just sealed."""
+KEEP_TIME_S = 64.0
+"""How often the time daemon is asked: a poll interval of NTP."""
 
 
 class Agent:
@@ -42,7 +45,7 @@ class Agent:
         self._settings, self._clock = settings, clock
         self._state_dir = Path(settings.state_dir)
         self.identity = store.load(self._state_dir)
-        self._version = importlib.metadata.version("pantau")
+        self._version = VERSION
         self._policy = store.load_policy(self._state_dir) or Policy(
             node=self.identity.node, targets=()
         )
@@ -111,7 +114,7 @@ class Agent:
 
     def _status(self, nonce: str) -> Status:
         self._counter += 1
-        quality = self._clock.quality()
+        quality = self._journal.hub.quality()
         acked = self._last_acked
         return Status(
             agent_id=self.identity.agent_id,
@@ -140,7 +143,7 @@ class Agent:
 
     def describe(self) -> dict[str, Any]:
         """What the person beside the box wants to know."""
-        spool, quality = self._spool_status, self._clock.quality()
+        spool, quality = self._spool_status, self._journal.hub.quality()
         return {
             "node": self.identity.node,
             "agent": self.identity.agent_id,
@@ -159,7 +162,7 @@ class Agent:
         }
 
     def _obey(self, reply: StatusReply, anchor: Anchor) -> None:
-        self._journal.anchor = anchor
+        self._journal.hub.offer(anchor)
         self._new_policy = reply.policy or self._new_policy
         self._rewind = self._rewind or reply.rewind
 
@@ -201,9 +204,14 @@ class Agent:
         )
 
     async def _seal(self) -> None:
-        await self._outbox.seal(self._clock.quality().clock_class)
+        await self._outbox.seal(self._journal.hub.quality().clock_class)
         self._uplink.wake()
         await self._outbox.tidy()
+
+    async def _keep_time(self) -> None:
+        """Ask whoever keeps this box's time how well, in a thread: it may take seconds."""
+        if isinstance(self._clock, KeptClock):
+            await asyncio.to_thread(self._clock.timekeeping.ask)
 
     async def _begin(self) -> None:
         await self._outbox.append([])
@@ -218,6 +226,7 @@ class Agent:
             len(self._policy.targets),
             self.identity.url,
         )
+        await self._keep_time()
         await self._begin()
         rhythm = self._settings.rhythm
         tasks = {
@@ -225,6 +234,7 @@ class Agent:
             "commit": lambda: every(rhythm.commit_s, self._commit),
             "heartbeat": lambda: every(rhythm.heartbeat_s, self._beat),
             "seal": lambda: every(rhythm.seal_s, self._seal),
+            "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
             "follow": lambda: every(1.0, self._follow),
             "status": lambda: self._uplink.run_status(rhythm.status_s),
             "evidence": self._uplink.run_evidence,
@@ -238,7 +248,7 @@ class Agent:
         records: list[Record] = [*self._measure.abort(), self._journal.stop(reason)]
         self._measure.close()
         await self._outbox.append(records)
-        await self._outbox.seal(self._clock.quality().clock_class)
+        await self._outbox.seal(self._journal.hub.quality().clock_class)
         await self._uplink.last_words(LAST_SEND_S)
         self._uplink.close()
         await self._outbox.close(clean=True)

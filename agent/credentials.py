@@ -5,10 +5,11 @@ a file that everybody can read is refused. Files are read anew for every use: a 
 needs no restart.
 """
 
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import yaml
@@ -17,6 +18,8 @@ from runtime.settings import SettingsError, explain, read_yaml
 
 MAX_BYTES = 16 * 1024
 _OTHERS = 0o007
+_VALUE = re.compile(r"(?<=value )'.*'")
+"""Where msgspec quotes what it found: somebody may have put the passphrase there."""
 Community = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 User = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
 """RFC 3414 section 2.1: at most 32 octets."""
@@ -54,8 +57,8 @@ class _Secret(
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
-    def __rich_repr__(self) -> tuple[()]:
-        return ()
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
 
 
 class SnmpV2c(_Secret, frozen=True, kw_only=True, tag="v2c"):
@@ -121,13 +124,8 @@ def _read(file: Path) -> object:
 
 
 def _convert(file: Path, data: object) -> Credentials:
-    problem = ""
     try:
-        credentials: Credentials = msgspec.convert(data, SnmpV2c | SnmpV3)  # type: ignore[arg-type]
+        return msgspec.convert(data, SnmpV2c | SnmpV3)
     except msgspec.ValidationError as error:
         problem = str(explain(file, error))
-    else:
-        return credentials
-    if "`$.version`" in problem or ": version: " in problem:
-        problem = f"{file}: version: v2c or v3 is expected"  # msgspec quotes what it found
-    raise CredentialsError(problem)
+    raise CredentialsError(_VALUE.sub("that is not known here", problem))

@@ -1,6 +1,5 @@
 """Joining: a token and two new keys in, an identity and a policy out."""
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -14,6 +13,7 @@ from agent import identity as store
 from agent.hub import HubConnection
 from agent.refusals import explain
 from runtime.files import write_durably
+from runtime.version import VERSION
 from wire import message
 from wire.errors import WireError
 from wire.message import Enrol, Enrolled
@@ -90,7 +90,7 @@ def _request(token: Token, keys: _Keys, nonce: str) -> Enrol:
         proof=message.enrol_proof(
             signing, token_id=token_id, exchange_key=exchange_key, nonce=nonce
         ),
-        agent_version=importlib.metadata.version("pantau"),
+        agent_version=VERSION,
         machine=f"{platform.system()} {platform.release()} {platform.machine()}"[:256],
     )
 

@@ -3,7 +3,8 @@
 import platform
 from dataclasses import dataclass
 
-from runtime.clock import Clock, StepDetector
+from runtime.clock import Clock, ClockQuality, StepDetector, classify
+from wire.instant import ClockClass
 from wire.journal import Anchor, ClockStep, Heartbeat, Settings, Start, Stop
 
 
@@ -17,14 +18,54 @@ class FormerLife:
     alive_boot_ns: int | None
 
 
+DRIFT_PPM = 100
+"""Bound on a cheap quartz between two looks at the hub's clock (delivery 2.6)."""
+
+
+class HubClock:
+    """The hub's clock as well as it is known here: the anchor whose error, grown by what this
+    box's quartz may have drifted since, is least."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.anchor: Anchor | None = None
+
+    def offer(self, anchor: Anchor) -> None:
+        """An exchange with the hub has shown its clock."""
+        if self.anchor is None or anchor.error_ns <= self.error_ns():
+            self.anchor = anchor
+
+    def error_ns(self) -> int:
+        """Bound of the error of `wall_ns` now; there must be an anchor."""
+        assert self.anchor is not None
+        age_ns = abs(self._clock.boot_ns() - self.anchor.boot_ns)
+        return self.anchor.error_ns + age_ns * DRIFT_PPM // 1_000_000
+
+    def offset_ns(self) -> int | None:
+        """This box's wall clock minus the hub's, give or take `error_ns`; None if never seen."""
+        if self.anchor is None:
+            return None
+        hub_wall_ns = self.anchor.hub_wall_ns + self._clock.boot_ns() - self.anchor.boot_ns
+        return self._clock.wall_ns() - hub_wall_ns
+
+    def quality(self) -> ClockQuality:
+        """The wall clock's quality by its keeper; if nobody keeps it, by comparison with the
+        hub's."""
+        kept = self._clock.quality()
+        offset_ns = self.offset_ns()
+        if kept.clock_class is not ClockClass.D or offset_ns is None:
+            return kept
+        error_ns = abs(offset_ns) + self.error_ns()
+        return ClockQuality(classify(error_ns), error_ns, "hub")
+
+
 class Journal:
-    """Writes records; keeps nothing but the last clock readings and the newest anchor."""
+    """Writes records; keeps nothing but the last clock readings."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._steps = StepDetector(clock)
-        self.anchor: Anchor | None = None
-        """The hub's clock as last seen; newest wins."""
+        self.hub = HubClock(clock)
 
     def start(self, version: str, settings_digest: str, former: FormerLife) -> Start:
         """The first record of an epoch."""
@@ -50,7 +91,7 @@ class Journal:
         boot_ns, wall_ns = self._clock.boot_ns(), self._clock.wall_ns()
         if step_ns is not None:
             records.append(ClockStep(boot_ns=boot_ns, wall_ns=wall_ns, step_ns=step_ns))
-        quality = self._clock.quality()
+        quality = self.hub.quality()
         records.append(
             Heartbeat(
                 boot_ns=boot_ns,
@@ -58,7 +99,7 @@ class Journal:
                 clock=quality.clock_class,
                 clock_error_ns=quality.error_ns,
                 clock_source=quality.source,
-                anchor=self.anchor,
+                anchor=self.hub.anchor,
                 slot_late_ns=slot_late_ns,
                 send_call_ns=send_call_ns,
                 spool_bytes=spool_bytes,

@@ -35,6 +35,7 @@ _IP_RECVTTL = 12
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE, _SO_MEMINFO = 26, 33, 55
 _MEMINFO_DROPS = 8
 _SOL_RAW, _ICMP_FILTER = 255, 1
+_TTL_AT = 8
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 _ORIGIN_ICMP, _ORIGIN_ICMP6, _ORIGIN_STAMP = 2, 3, 4
 _SEND_STAMP = 0
@@ -164,6 +165,8 @@ class SocketChannel:
         self._sent: dict[int, Sent] = {}
         self._next_key = 0
         self._apart_ns = 0
+        self._headed = sock.type == socket.SOCK_RAW and sock.family == socket.AF_INET
+        """Arrivals begin with their IP header."""
         self._refusals: list[Refusal] = []
         self._family = int(sock.family)
         sock.setblocking(False)
@@ -207,7 +210,8 @@ class SocketChannel:
         boot_ns, wall_ns = self._moment()
         arrivals = []
         for data, ancillary, _, source in found:
-            kernel_ns = ttl = None
+            kernel_ns = None
+            ttl = data[_TTL_AT] if self._headed else None
             for level, kind, value in ancillary:
                 if level != socket.SOL_SOCKET:  # IP_TTL or IPV6_HOPLIMIT: all that was asked for
                     ttl = int.from_bytes(value, sys.byteorder)
@@ -411,7 +415,8 @@ def _prepare(sock: socket.socket, way: Way) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
     if way.family == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, way.dscp << 2)
-        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
+        if sock.type != socket.SOCK_RAW:  # there the IP header itself tells
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
     else:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, way.dscp << 2)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)

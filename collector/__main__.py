@@ -1,13 +1,13 @@
 """`pantau-collector`: the hub's commands."""
 
 import asyncio
-import importlib.metadata
 import sys
 from pathlib import Path
 
 import click
 
 from runtime.settings import SettingsError
+from runtime.version import VERSION
 
 CONFIG = click.option(
     "--config.file",
@@ -29,7 +29,7 @@ def _fail(error: Exception) -> None:
     "First time: write collector.yaml, nodes.yaml and links.yaml (see configs/), `check` them,"
     " `serve`, then `invite` each node."
 )
-@click.version_option(importlib.metadata.version("pantau"), prog_name="pantau-collector")
+@click.version_option(VERSION, prog_name="pantau-collector")
 def main() -> None:
     """See the help text above."""
 

@@ -1,6 +1,5 @@
 """The collector's metrics about itself, in a registry of its own."""
 
-import importlib.metadata
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -9,6 +8,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from collector.sessions import DropReason, SessionTable
+from runtime.version import VERSION
 from wire.errors import Refusal
 
 WHAT = ("batch", "status", "enrol")
@@ -44,7 +44,7 @@ class Counters:
             ["version"],
             registry=self.registry,
         )
-        self.build.labels(importlib.metadata.version("pantau")).set(1)
+        self.build.labels(VERSION).set(1)
         self.requests = Counter(
             f"{prefix}_requests_accepted",
             "Messages taken from agents.",

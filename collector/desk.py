@@ -6,7 +6,7 @@ Every refusal passes here once: counted, and logged as one line that says whose 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -37,6 +37,8 @@ class Desk:
     clock: Clock
     counters: Counters
     catchup_bytes_per_s: int | None
+    asked_to_rewind: set[bytes] = field(default_factory=set)
+    """Agents that were told to send again and have not yet: said once each."""
 
     async def exchange(self, what: str, peer: str, data: bytes) -> bytes:
         """The answer to one message. Raises WireError, after counting and logging it."""
@@ -123,7 +125,10 @@ class Desk:
             return False
         epoch, seq = status.last_acked
         held = await asyncio.to_thread(self.ledger.holds, agent.agent_id, bytes.fromhex(epoch), seq)
-        if not held:
+        if held:
+            self.asked_to_rewind.discard(agent.agent_id)
+        elif agent.agent_id not in self.asked_to_rewind:
+            self.asked_to_rewind.add(agent.agent_id)
             log.warning(
                 "agent %s holds receipts that this ledger does not know: it is asked to send again",
                 agent.agent_id.hex(),

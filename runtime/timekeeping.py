@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from runtime.clock import SECOND, Clock, ClockQuality, classify
+from runtime.clock import SECOND, Clock, ClockQuality, SystemClock, classify
 
 PHI_PPM = 15
 """Frequency tolerance of RFC 5905 section 11.1."""
@@ -108,3 +108,16 @@ class Timekeeping:
             return self._clock.quality()
         error_ns = kept.error_ns + age_ns * PHI_PPM // 1_000_000
         return ClockQuality(classify(error_ns), error_ns, kept.source)
+
+
+class KeptClock(SystemClock):
+    """The machine's clocks, their quality by whoever keeps them. `timekeeping.ask` is to be called
+    now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.timekeeping = Timekeeping(SystemClock())
+
+    def quality(self) -> ClockQuality:
+        """By chrony or ntpd where one answers, else by the kernel."""
+        return self.timekeeping.quality()

@@ -1,7 +1,6 @@
 """What people and Prometheus fetch: metrics, health, reload, links as JSON, the first page."""
 
 import html
-import importlib.metadata
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from collector.counters import Counters
 from collector.fleet import Fleet
 from runtime.clock import Clock
 from runtime.settings import SettingsError
+from runtime.version import VERSION
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -144,5 +144,5 @@ def _landing(rows: list[LinkRow]) -> str:
         )
         return "<tr>" + "".join(f"<td>{cell}" for cell in cells)
 
-    version = text(importlib.metadata.version("pantau"))
+    version = text(VERSION)
     return _PAGE.format(version=version, rows="\n".join(line(row) for row in rows))
