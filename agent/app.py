@@ -60,6 +60,7 @@ class Agent:
             clock=clock,
             stamp_key=self.identity.stamp_key(),
             network=RealNetwork(clock),
+            anchor=self._journal.hub.offer,
         )
         orders = Orders(status=self._status, reply=self._obey)
         self._uplink = Uplink(self.identity, self._outbox, orders, settings.uplink, clock)

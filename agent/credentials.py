@@ -16,6 +16,7 @@ import yaml
 
 from runtime.settings import SettingsError, explain, read_yaml
 
+CREDENTIALS = Path("/etc/pantau/credentials")
 MAX_BYTES = 16 * 1024
 _OTHERS = 0o007
 _VALUE = re.compile(r"(?<=value )'.*'")
@@ -95,6 +96,11 @@ def folders(*places: Path) -> CredentialsReader:
         raise CredentialsError(f"there is no {name}.yaml in {looked}")
 
     return read
+
+
+def standard(name: str) -> Credentials:
+    """From the folder that a package brings. Raises CredentialsError."""
+    return folders(CREDENTIALS)(name)
 
 
 def load(file: Path) -> Credentials:

@@ -7,7 +7,8 @@ handed over as such.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -17,12 +18,15 @@ from agent.recorder import Recorder, Settled, Stream
 from agent.schedule import Missed, Schedule
 from agent.sockets import Network
 from runtime.clock import SECOND, Clock
-from wire.journal import Gap, GapReason
+from wire.detail import DetailRecord
+from wire.journal import Anchor, Gap, GapReason
 from wire.message import TargetStatus
 from wire.policy import Target
 
 log = logging.getLogger(__name__)
 
+MAX_DETAILS = 2000
+"""Held until fetched, some seconds' worth; the oldest give way, their observations do not."""
 MAX_NOTES = 8
 """As many as a status message carries."""
 _NOTE_CHARS = 256
@@ -59,6 +63,7 @@ class Measure:
         clock: Clock,
         stamp_key: bytes | None,
         network: Network,
+        anchor: Callable[[Anchor], None] = lambda _: None,
     ) -> None:
         self._clock = clock
         self._network = network
@@ -70,7 +75,12 @@ class Measure:
             oddities=self._recorder.oddities,
             stamp_key=stamp_key,
             note=self._note_stream,
+            spawn=self._spawn,
+            anchor=anchor,
+            emit=self._emit,
         )
+        self._group: asyncio.TaskGroup | None = None
+        self._details: deque[DetailRecord] = deque(maxlen=MAX_DETAILS)
         self._probes: dict[str, Probe] = {}
         self._targets = tuple(targets)
         self._streams: dict[int, tuple[Stream, Probe]] = {}
@@ -85,8 +95,13 @@ class Measure:
 
     async def run(self) -> None:
         """Send what is due until cancelled."""
-        self._running = True
-        self._adopt()
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            self._running = True
+            self._adopt()
+            await self._loop()
+
+    async def _loop(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             self._turn()
@@ -109,14 +124,17 @@ class Measure:
             self._adopt()
             self._wake.set()
 
-    def settled(self) -> list[Settled]:
-        """Everything whose fate became final since the last call, in order for each target."""
-        return self._recorder.settled(self._poll())
+    def settled(self) -> list[Settled | DetailRecord]:
+        """Everything whose fate became final since the last call, in order for each target, and
+        what was learnt besides."""
+        taken: list[Settled | DetailRecord] = [*self._recorder.settled(self._poll())]
+        taken.extend(self._details)
+        self._details.clear()
+        return taken
 
-    def abort(self) -> list[Settled]:
+    def abort(self) -> list[Settled | DetailRecord]:
         """As `settled`, and what is under way as ABORTED: for the shutdown, after `run`."""
-        taken = self.settled()
-        return taken + self._recorder.abort()
+        return [*self.settled(), *self._recorder.abort()]
 
     def status(self, window_s: float) -> tuple[TargetStatus, ...]:
         """The last `window_s` settled seconds of every target."""
@@ -147,6 +165,20 @@ class Measure:
         """Let go of all sockets."""
         for probe in self._probes.values():
             probe.close()
+
+    def _spawn(self, step: Coroutine[None, None, None], name: str) -> None:
+        assert self._group is not None, "nothing is due before the measuring runs"
+        self._group.create_task(self._guarded(step, name), name=name)
+
+    async def _guarded(self, step: Coroutine[None, None, None], name: str) -> None:
+        """A bug in one probe must not end the measuring of the others."""
+        try:
+            await step
+        except Exception:
+            log.exception("bug in a probe: %s", name)
+
+    def _emit(self, detail: DetailRecord) -> None:
+        self._details.append(detail)
 
     def _poll(self) -> int:
         """Take in all that has arrived; returns a moment that lies before it, so that a reply in

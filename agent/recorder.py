@@ -34,7 +34,19 @@ Settled = Train | Gap
 class Flight(Sent):
     """One packet, from before it leaves; later one row."""
 
-    __slots__ = ("outcome", "reflector_seq", "rtt_ns", "seq", "stamp", "suspect", "token", "ttl")
+    __slots__ = (
+        "duplicates",
+        "forward_us",
+        "outcome",
+        "reflector_seq",
+        "reordered",
+        "rtt_ns",
+        "seq",
+        "stamp",
+        "suspect",
+        "token",
+        "ttl",
+    )
 
     def __init__(self, seq: int, token: int = 0) -> None:
         super().__init__()
@@ -46,6 +58,10 @@ class Flight(Sent):
         self.stamp = StampSource.NONE
         self.reflector_seq: int | None = None
         self.ttl: int | None = None
+        self.forward_us: int | None = None
+        self.duplicates = 0
+        self.reordered = False
+        """Its reply came after that of a later packet (RFC 4737 section 3.3)."""
         self.suspect = Outcome.TIMEOUT
         """What it is if no valid reply comes."""
 
@@ -81,6 +97,7 @@ class Stream:
         self._settled: deque[Flight | Gap] = deque()
         self._window: deque[_Recent] = deque()
         self._prior: tuple[int, int] | None = None
+        self._next_expected = 0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -142,6 +159,7 @@ class Stream:
         if flight.outcome is not None:
             if flight.outcome is Outcome.OK:
                 self._oddities.duplicates += 1
+                flight.duplicates += 1
             else:
                 self._oddities.late += 1
             return
@@ -152,6 +170,8 @@ class Stream:
             self._oddities.late += 1
             return
         flight.outcome = Outcome.OK
+        flight.reordered = flight.seq < self._next_expected
+        self._next_expected = max(self._next_expected, flight.seq + 1)
         flight.rtt_ns = without_residence(away_ns, residence_ns) if residence_ns else away_ns
         flight.stamp = stamp
         flight.reflector_seq = reflector_seq
@@ -167,8 +187,12 @@ class Stream:
         ready: list[Flight | Gap] = []
         for flight in self._open.values():
             if isinstance(flight, Flight):
+                # An answered packet waits as well: what else comes for it is a duplicate.
+                age_ns = now_ns - flight.boot_ns
+                if age_ns < self._timeout_ns:
+                    break
                 if flight.outcome is None:
-                    if now_ns - flight.boot_ns <= self._timeout_ns:
+                    if age_ns == self._timeout_ns:
                         break
                     flight.outcome = flight.suspect
                 self._remember(flight)
@@ -265,6 +289,7 @@ class Stream:
         start_ns = rows[0].boot_ns
         reflected = [row.reflector_seq for row in rows]
         ttl = [row.ttl for row in rows]
+        forward = [row.forward_us for row in rows]
         prior = self._prior
         self._count_on(rows)
         return Train(
@@ -283,6 +308,9 @@ class Stream:
             size=target.size,
             reflector_seq=None if all(seq is None for seq in reflected) else reflected,
             ttl=None if all(hops is None for hops in ttl) else ttl,
+            forward_us=None if all(us is None for us in forward) else forward,
+            duplicates=sum(row.duplicates for row in rows),
+            reordered=sum(row.reordered for row in rows),
             prior=prior,
         )
 

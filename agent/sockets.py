@@ -7,7 +7,6 @@ makes the next send fail although that send is not to blame, so a failed send is
 """
 
 import asyncio
-import ctypes
 import errno
 import socket
 import struct
@@ -19,22 +18,16 @@ from typing import Any, NamedTuple, Protocol
 from icmplib import ICMPv4Socket, ICMPv6Socket, SocketPermissionError
 from icmplib.exceptions import ICMPSocketError
 
+from agent import socket_options
 from agent.stamps import Arrival, Sent
 from runtime.clock import Clock
 
-# Linux constants that the socket module does not carry.
 _TIMESTAMPING = (65, 37)
 """SO_TIMESTAMPING_NEW (64-bit seconds everywhere, Linux 5.1), then SO_TIMESTAMPING_OLD."""
 _STAMP_LAYOUT = {65: struct.Struct("=qq"), 37: struct.Struct("@ll")}
 _OPT_ID = 1 << 7
 _STAMP_FLAGS = 1 << 1 | 1 << 3 | 1 << 4 | _OPT_ID | 1 << 11
 """TX_SOFTWARE, RX_SOFTWARE, SOFTWARE, OPT_ID, OPT_TSONLY."""
-_RECVERR = {socket.IPPROTO_IP: 11, socket.IPPROTO_IPV6: 25}
-"""IP_RECVERR and IPV6_RECVERR, by level."""
-_IP_RECVTTL = 12
-_SO_ATTACH_FILTER, _SO_RCVBUFFORCE, _SO_MEMINFO = 26, 33, 55
-_MEMINFO_DROPS = 8
-_SOL_RAW, _ICMP_FILTER = 255, 1
 _TTL_AT = 8
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 _ORIGIN_ICMP, _ORIGIN_ICMP6, _ORIGIN_STAMP = 2, 3, 4
@@ -42,14 +35,11 @@ _SEND_STAMP = 0
 _DATAGRAM_BYTES = 448
 """The rest of a datagram is padding; larger buffers cost more than all else in a receive call."""
 _ANCILLARY_BYTES = 256
-_RECEIVE_BUFFER_BYTES = 1 << 20
 _STAMPS_AWAITED = 1024
 _SECOND_NS = 1_000_000_000
 _READINGS = 4
 _APART_NS = 5_000
 """How far the distance between the two clocks may wander from one reading to the next."""
-UDP_HOPS = 255
-"""RFC 5357 section 4.1.2: test packets leave with TTL 255."""
 
 Address = tuple[Any, ...]
 """A socket address of either family."""
@@ -239,13 +229,8 @@ class SocketChannel:
         return False
 
     def dropped(self) -> int:
-        """From SO_MEMINFO, by the kernel's own count."""
-        try:
-            numbers = self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
-        except OSError:
-            return 0
-        values = struct.unpack(f"={len(numbers) // 4}I", numbers)
-        return values[_MEMINFO_DROPS] if len(values) > _MEMINFO_DROPS else 0
+        """Datagrams that this machine had no room for, since the channel opened."""
+        return socket_options.dropped(self._sock)
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -352,12 +337,9 @@ class RealNetwork:
         """A UDP socket connected to `address`, so that ICMP errors about it come back to it."""
         sock = socket.socket(way.family, socket.SOCK_DGRAM)
         try:
-            _prepare(sock, way)
-            _hear_refusals(sock)
-            if way.family == socket.AF_INET:
-                sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, UDP_HOPS)
-            else:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, UDP_HOPS)
+            socket_options.prepare(sock, way.interface, way.dscp)
+            socket_options.hear_refusals(sock)
+            socket_options.send_far(sock)
             sock.connect(address)
             return SocketChannel(sock, self._clock, address)
         except BaseException:
@@ -368,11 +350,11 @@ class RealNetwork:
         """A raw socket where that is permitted, else a ping socket."""
         opened = _open_icmp(way.family)
         try:
-            _prepare(opened.sock, way)
+            socket_options.prepare(opened.sock, way.interface, way.dscp)
             if opened.is_privileged:
-                _filter_replies(opened.sock, cookie)
+                socket_options.filter_replies(opened.sock, cookie)
             else:
-                _hear_refusals(opened.sock)
+                socket_options.hear_refusals(opened.sock)
                 opened.sock.bind(("", 0))
             return SocketIcmpChannel(opened, self._clock, ident)
         except BaseException:
@@ -406,57 +388,3 @@ def _open_icmp(family: int) -> ICMPv4Socket | ICMPv6Socket:
     except ICMPSocketError as error:  # icmplib keeps the cause only as text and context
         cause = error.__context__
         raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
-
-
-def _prepare(sock: socket.socket, way: Way) -> None:
-    """What all our sockets have in common: way out, marking, hop limits of replies, room."""
-    if way.interface is not None:
-        device = way.interface.encode()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
-    if way.family == socket.AF_INET:
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, way.dscp << 2)
-        if sock.type != socket.SOCK_RAW:  # there the IP header itself tells
-            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
-    else:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, way.dscp << 2)
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
-    except PermissionError:  # then as much as net.core.rmem_max lets everyone have
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-
-
-def _hear_refusals(sock: socket.socket) -> None:
-    level = socket.IPPROTO_IP if sock.family == socket.AF_INET else socket.IPPROTO_IPV6
-    sock.setsockopt(level, _RECVERR[level], 1)
-
-
-def _filter_replies(sock: socket.socket, cookie: bytes) -> None:
-    """Let the kernel drop what is neither an echo reply with our cookie nor an ICMP error.
-
-    A raw socket hears every ICMP packet of the machine. Classic BPF: IPv4 raw sockets filter from
-    the IP header on, IPv6 ones from the ICMPv6 header on.
-    """
-    four = sock.family == socket.AF_INET
-    reply, unreachable, expired = wanted = (0, 3, 11) if four else (129, 1, 3)
-    # The type alone is looked at before the packet is copied for us.
-    blocked = (1 << (32 if four else 256)) - 1 - sum(1 << kind for kind in wanted)
-    words = [blocked >> bit & 0xFFFF_FFFF for bit in range(0, 32 if four else 256, 32)]
-    level = _SOL_RAW if four else socket.IPPROTO_ICMPV6
-    sock.setsockopt(level, _ICMP_FILTER, struct.pack(f"={len(words)}I", *words))
-    program = [
-        (0xB1 if four else 0x01, 0, 0, 0),  # x = length of the IPv4 header, or 0
-        (0x50, 0, 0, 0),  # a = byte x + 0, the ICMP type
-        (0x15, 2, 0, unreachable),
-        (0x15, 1, 0, expired),
-        (0x15, 1, 4, reply),
-        (0x06, 0, 0, 0xFFFF_FFFF),  # accept
-        (0x40, 0, 0, 8),  # a = word x + 8, the first after the ICMP header
-        (0x15, 0, 1, int.from_bytes(cookie[:4], "big")),
-        (0x06, 0, 0, 0xFFFF_FFFF),
-        (0x06, 0, 0, 0),  # drop
-    ]
-    code = b"".join(struct.pack("=HBBI", *step) for step in program)
-    buffer = ctypes.create_string_buffer(code, len(code))
-    filter_ = struct.pack("@HP", len(program), ctypes.addressof(buffer))
-    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)

@@ -54,6 +54,12 @@ def ntp64(wall_ns: int) -> int:
     return (ticks + (_NTP_UNIX_S << 32)) % 2**64
 
 
+def unix_ns(timestamp: int) -> int:
+    """Unix nanoseconds of an NTP-64 timestamp of the years 1968 to 2104 (RFC 4330 section 3)."""
+    era_ticks = 0 if timestamp >> 63 else 2**64
+    return ((timestamp + era_ticks - (_NTP_UNIX_S << 32)) * 1_000_000_000 + 2**31) >> 32
+
+
 def ntp64_difference_ns(later: int, earlier: int) -> int:
     """Nanoseconds between two NTP-64 timestamps, right across the era change of 2036."""
     ticks = (later - earlier + 2**63) % 2**64 - 2**63

@@ -6,13 +6,16 @@ raises only for bugs: a network failure is an Outcome in the target's stream.
 
 import errno
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.credentials import CredentialsReader, standard
 from agent.recorder import Flight, Oddities, Stream
 from agent.sockets import Network
 from runtime.clock import SECOND, Clock
+from wire.detail import DetailRecord
+from wire.journal import Anchor
 from wire.observation import Outcome
 
 SILENCE_NS = 60 * SECOND
@@ -55,6 +58,15 @@ class Site:
     """HMAC key of this agent for authenticated STAMP."""
     note: Callable[[Stream, str | None], None]
     """Tells the operator what is wrong with a target; None when it is right again."""
+    spawn: Callable[[Coroutine[None, None, None], str], None]
+    """Runs a step of the measuring that takes a while, under this name, until it ends or the
+    measuring does."""
+    anchor: Callable[[Anchor], None]
+    """Takes the hub's clock as an authenticated exchange has shown it."""
+    emit: Callable[[DetailRecord], None]
+    """Hands on what was learnt besides the round trip."""
+    credentials: CredentialsReader = standard
+    """The secrets of a name that a target gives. Raises CredentialsError."""
 
 
 class Probe(Protocol):

@@ -11,19 +11,22 @@ from functools import partial
 from agent.probes.site import Site, Unavailable, ground, refused_as, silent
 from agent.recorder import Flight, Stream
 from agent.sockets import Channel, Refusal, Way, literal
-from agent.stamps import Arrival
+from agent.stamps import Arrival, stepped
 from runtime.clock import SECOND, Clock
 from wire.errors import Refusal as WireRefusal
 from wire.errors import WireError
+from wire.journal import Anchor
 from wire.observation import Outcome
 from wire.stamp import (
     DEFAULT_PORT,
+    ReflectorPacket,
     SenderPacket,
     error_estimate,
     ntp64,
     ntp64_difference_ns,
     pack_sender,
     parse_reflector,
+    unix_ns,
 )
 
 _QUALITY_NS = 10 * SECOND
@@ -195,6 +198,19 @@ class _Session:
             return
         residence_ns = ntp64_difference_ns(packet.timestamp, packet.receive_timestamp)
         self.stream.reply(flight, arrival, residence_ns=residence_ns, reflector_seq=packet.seq)
+        if flight.outcome is Outcome.OK and not stepped(flight, arrival):
+            left_ns = flight.kernel_ns or flight.wall_ns
+            flight.forward_us = (
+                ntp64_difference_ns(packet.receive_timestamp, ntp64(left_ns)) // 1000
+            )
+        if self._key is not None:
+            self._show_hub_clock(flight, packet, arrival)
+
+    def _show_hub_clock(self, flight: Flight, packet: ReflectorPacket, arrival: Arrival) -> None:
+        """Somewhere between our two readings of the boot clock the hub read both of its stamps."""
+        away_ns = arrival.boot_ns - flight.boot_ns
+        hub_ns = (unix_ns(packet.receive_timestamp) + unix_ns(packet.timestamp)) // 2
+        self._site.anchor(Anchor(flight.boot_ns + away_ns // 2, hub_ns, away_ns // 2))
 
     def _suspect(self, low: int) -> None:
         """Something came that claims to be this packet's reply and is not."""

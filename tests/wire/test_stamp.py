@@ -114,3 +114,8 @@ def test_scapy_reads_our_packets() -> None:
     )
     assert (reflector.seq, reflector.seq_sender, reflector.ttl_sender) == (5, 7, 62)
     assert reflector.ts_rx == pytest.approx(SENT_NS / 1e9 + 2_208_988_800 + 0.013, abs=1e-6)
+
+
+@given(st.integers(min_value=0, max_value=4_100_000_000 * 10**9))
+def test_a_timestamp_is_told_back_as_unix_time_across_the_era_of_2036(wall_ns: int) -> None:
+    assert abs(stamp.unix_ns(stamp.ntp64(wall_ns)) - wall_ns) <= 1
