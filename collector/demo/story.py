@@ -44,6 +44,8 @@ class Story:
         self._promises = Promises()
         self._screen = Screen(live=sys.stdout.isatty())
         self._rows: list[dict[str, Any]] = []
+        self._told = False
+        """Whether the story was seen to its end."""
         self._cut_wall_s: tuple[float, float] | None = None
 
     def play(self) -> int:
@@ -52,6 +54,7 @@ class Story:
         try:
             with self._screen:
                 self._acts()
+                self._told = True
                 self._rest()
         except KeyboardInterrupt:
             if self._duration_s is not None:
@@ -182,6 +185,9 @@ class Story:
             f" {proof.repeats} twice, {proof.holes} missing; {lost} packets of the cut, each with"
             " its second.\n"
         )
+        if not self._told:
+            sys.stdout.write("Stopped in the middle of the story.\n")
+            return 130
         broken = promises.broken()
         if broken:
             sys.stdout.write(f"NOT as promised: {', '.join(broken)}\n")
