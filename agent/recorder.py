@@ -177,6 +177,14 @@ class Stream:
         flight.reflector_seq = reflector_seq
         flight.ttl = arrival.ttl
 
+    def refused(self, flight: Flight, away_ns: int) -> None:
+        """The target itself said no, `away_ns` after the packet had left: the way is there."""
+        if flight.outcome is None and away_ns <= self._timeout_ns:
+            flight.outcome = Outcome.REFUSED
+            flight.rtt_ns = away_ns
+            flight.stamp = StampSource.USER
+            self.last_reply_boot_ns = flight.boot_ns + away_ns
+
     def refuse(self, flight: Flight, outcome: Outcome) -> None:
         """The network said that `flight` did not arrive."""
         if flight.outcome is None:

@@ -47,7 +47,8 @@ class Found(NamedTuple):
 
     outcome: Outcome
     addresses: tuple[str, ...] = ()
-    ttl_s: float = RETRY_S
+    ttl_s: float | None = None
+    """None where there is nothing to believe."""
 
 
 def named(target: Target) -> bool:
@@ -142,7 +143,7 @@ class Names:
         )
         if found.addresses and not name.dropped.is_set():
             self._move(name, found.addresses)
-        return found.ttl_s
+        return RETRY_S if found.ttl_s is None else found.ttl_s
 
     def _move(self, name: _Name, addresses: Sequence[str]) -> None:
         """An address that is still among the answers is kept: servers shuffle them."""

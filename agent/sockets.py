@@ -31,6 +31,8 @@ _STAMP_FLAGS = 1 << 1 | 1 << 3 | 1 << 4 | _OPT_ID | 1 << 11
 _TTL_AT = 8
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 _ORIGIN_ICMP, _ORIGIN_ICMP6, _ORIGIN_STAMP = 2, 3, 4
+_PORT_CLOSED = {(socket.AF_INET, 3, 3), (socket.AF_INET6, 1, 4)}
+"""Port unreachable (RFC 792, RFC 4443 section 3.1)."""
 _SEND_STAMP = 0
 _DATAGRAM_BYTES = 448
 """The rest of a datagram is padding; larger buffers cost more than all else in a receive call."""
@@ -43,6 +45,17 @@ _APART_NS = 5_000
 
 Address = tuple[Any, ...]
 """A socket address of either family."""
+
+
+def _offender(report: bytes) -> str | None:
+    """Who sent an ICMP error: SO_EE_OFFENDER, a sockaddr behind the extended error."""
+    rest = report[_EXTENDED_ERROR.size :]
+    family = int.from_bytes(rest[:2], sys.byteorder)
+    if family == socket.AF_INET and len(rest) >= 8:
+        return socket.inet_ntop(socket.AF_INET, rest[4:8])
+    if family == socket.AF_INET6 and len(rest) >= 24:
+        return socket.inet_ntop(socket.AF_INET6, rest[8:24])
+    return None
 
 
 class IcmpNotPermitted(PermissionError):
@@ -59,6 +72,8 @@ class Refusal(NamedTuple):
     """What the error quotes of our packet, from its transport payload (UDP) or ICMP header on."""
     address: str
     """Where that packet was going."""
+    port_closed: bool = False
+    """The machine it was going to says itself that nobody listens there."""
 
 
 class Channel(Protocol):
@@ -303,13 +318,15 @@ class SocketChannel:
                     kernel_ns = self._kernel_ns(value)
             if report is None:
                 continue
-            _, origin, kind, _, _, info, key = _EXTENDED_ERROR.unpack_from(report)
+            _, origin, kind, code, _, info, key = _EXTENDED_ERROR.unpack_from(report)
             if origin == _ORIGIN_STAMP:
                 sent = self._sent.pop(key, None)
                 if sent is not None and info == _SEND_STAMP:
                     sent.kernel_ns = kernel_ns
             elif origin in (_ORIGIN_ICMP, _ORIGIN_ICMP6):
-                self._refusals.append(Refusal(self._family, kind, quote, str(address[0])))
+                own = _offender(report) == str(address[0])
+                closed = own and (self._family, kind, code) in _PORT_CLOSED
+                self._refusals.append(Refusal(self._family, kind, quote, str(address[0]), closed))
 
 
 class SocketIcmpChannel(SocketChannel):

@@ -168,7 +168,10 @@ class _Session:
         for refusal in channel.refusals():
             outcome = refused_as(refusal.family, refusal.kind)
             flight = self._quoted(refusal)
-            if outcome is not None and flight is not None:
+            if flight is not None and refusal.port_closed:
+                # The way is there and the reflector is not: that is no loss of the link.
+                self.stream.refused(flight, self._site.clock.boot_ns() - flight.boot_ns)
+            elif flight is not None and outcome is not None:
                 self.stream.refuse(flight, outcome)
 
     def _quoted(self, refusal: Refusal) -> Flight | None:

@@ -8,7 +8,7 @@ from collector.ledger.sqlite import SqliteLedger
 from wire import batch as wire_batch
 from wire.codec import decode_body
 from wire.journal import Gap
-from wire.observation import Train
+from wire.observation import Outcome, Train
 
 NS = 1_000_000_000
 
@@ -23,7 +23,7 @@ class Proof(NamedTuple):
     holes: int
     """Slots between an epoch's first and last that are neither there nor listed as a gap."""
     losses: dict[str, list[float]]
-    """By link: calendar seconds of the STAMP packets that got no reply."""
+    """By link: calendar seconds of the STAMP packets that left and that no reflector answered."""
 
     def lost_between(self, link: str, start_s: float, end_s: float) -> int:
         """Lost packets of a link that were sent in this stretch."""
@@ -46,7 +46,8 @@ class _Recount:
                 continue
             for seen in record.observations():
                 self.slots[one.header.epoch, record.link, record.target].append(seen.seq)
-                if seen.outcome.lost and record.probe == "stamp":
+                answered = seen.outcome.local or seen.outcome is Outcome.OK
+                if not answered and record.probe == "stamp":
                     self.losses[record.link].append((seen.sent_boot_ns + offset_ns) / NS)
 
 

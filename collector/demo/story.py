@@ -177,8 +177,6 @@ class Story:
         lost = 0
         if self._cut_wall_s is not None:
             lost = proof.lost_between(self._scene.victim, *self._cut_wall_s)
-        # The hub that went away took the reflector with it: the node's packets were lost all the
-        # same, and which of the two it was is for the attribution to say.
         promises.loss_found = lost >= CUT_S - 3
         sys.stdout.write(
             f"\nIn the ledger: {proof.batches} signed batches, {proof.observations} observations,"

@@ -87,11 +87,11 @@ async def test_a_reflector_that_keeps_silent_is_a_timeout() -> None:
     assert {row.rtt_ns for row in found} == {None}
 
 
-async def test_a_port_that_nobody_listens_on_is_unreachable_packet_by_packet() -> None:
+async def test_a_closed_port_is_refused_by_its_machine_and_no_loss_of_the_way() -> None:
     with Reflector() as reflector:
         port = reflector.port
     found = rows(await run_for(measure(target(port=port)), 0.4))
-    assert outcomes(found) == {Outcome.UNREACHABLE}
+    assert outcomes(found) == {Outcome.REFUSED}
     assert len(found) >= 5
 
 
