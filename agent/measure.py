@@ -15,6 +15,7 @@ from random import Random
 from agent.probes import PROBES
 from agent.probes.site import Probe, Site, Unavailable
 from agent.recorder import Recorder, Settled, Stream
+from agent.resolve import NamelessProbe, Names, homeless
 from agent.schedule import Missed, Schedule
 from agent.sockets import Network
 from runtime.clock import SECOND, Clock
@@ -79,6 +80,8 @@ class Measure:
             anchor=anchor,
             emit=self._emit,
         )
+        self._names = Names(self._site, self._moved)
+        self._nameless = NamelessProbe(self._site)
         self._group: asyncio.TaskGroup | None = None
         self._details: deque[DetailRecord] = deque(maxlen=MAX_DETAILS)
         self._probes: dict[str, Probe] = {}
@@ -224,9 +227,16 @@ class Measure:
         )
         stream.skip(gap)
 
+    def _moved(self) -> None:
+        """A name leads elsewhere than before."""
+        self._adopt()
+        self._wake.set()
+
     def _adopt(self) -> None:
         """Bring streams, probes and schedule in line with the targets."""
-        wanted = set(self._targets)
+        self._names.follow(self._targets)
+        targets = [self._names.place(target) for target in self._targets]
+        wanted = set(targets)
         for key, (stream, probe) in list(self._streams.items()):
             if stream.target in wanted:
                 wanted.discard(stream.target)
@@ -237,7 +247,7 @@ class Measure:
             self._troubles.pop(key, None)
             del self._streams[key]
         self._unmeasured = {}
-        for target in self._targets:
+        for target in targets:
             if target in wanted:
                 self._begin(target)
 
@@ -246,7 +256,7 @@ class Measure:
         if make is None:
             self._cannot(target, f"this version has no probe {target.probe!r}")
             return
-        probe = self._probes.get(target.probe)
+        probe = self._nameless if homeless(target) else self._probes.get(target.probe)
         if probe is None:
             probe = self._probes[target.probe] = make(self._site)
         stream = self._recorder.open(target)

@@ -129,6 +129,10 @@ class Names:
         resolver = await asyncio.to_thread(load, self._resolv_conf, self._port)
         began_ns = clock.boot_ns()
         found = await ask(resolver, target.host, name.kind)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # asyncio.wait_for, which dnspython uses, can swallow it up to Python 3.11.
+            raise asyncio.CancelledError
         rtt_ns = clock.boot_ns() - began_ns if found.outcome is Outcome.OK else None
         self._site.emit(
             Resolution(

@@ -52,13 +52,13 @@ def serve(config: Path, level: str, form: str) -> None:
     from collector.app import serve as run
     from collector.ledger import LedgerError
     from collector.settings import read
-    from runtime.clock import SystemClock
     from runtime.logs import set_up
+    from runtime.timekeeping import KeptClock
 
     set_up(level, form)
 
     async def start() -> None:
-        await run(Collector(read(config), SystemClock()))
+        await run(Collector(read(config), KeptClock()))
 
     try:
         asyncio.run(start())

@@ -24,14 +24,17 @@ from collector.reflector import Reflector, ReflectorSettings
 from collector.roster import Roster
 from collector.sessions import SessionTable
 from collector.settings import Located
+from collector.web import strangers
 from collector.web.agents import AgentEndpoints
 from collector.web.pages import Pages
 from runtime.clock import Clock
 from runtime.settings import SettingsError
 from runtime.supervise import every, run_until
+from runtime.timekeeping import KeptClock
 from wire.batch import MAX_BATCH_BYTES
 
 log = logging.getLogger(__name__)
+KEEP_TIME_S = 64.0
 REFRESH_S = 2.0
 """How often changes by other processes and the evidence heads are looked at."""
 STOP_WITHIN_S = 3.0
@@ -52,13 +55,15 @@ class Collector:
         identity = keys.load_or_make(located.data_dir)
         self.ledger = SqliteLedger(located.data_dir / "ledger.db")
         self.table = SessionTable()
-        self.counters = Counters(self.table)
-        self.roster = Roster(self.ledger, settings.limits)
         self.reflector = Reflector(
             self.table, clock, ReflectorSettings(settings.stamp.host, settings.stamp.port)
         )
+        self.counters = Counters(self.table, self.reflector)
+        self.roster = Roster(self.ledger, settings.limits)
         fleet = Fleet(self.ledger, self.roster, self.table, identity, self._reflector_address)
-        self.board = Board(fleet, Live(settings.silence_after_s), self.table, self.counters)
+        self.board = Board(
+            fleet, Live(settings.silence_after_s), self.table, self.counters, clock.quality
+        )
         self._committer = Committer(self.ledger, settings.limits.commit_queue)
         signer = ReceiptSigner(self.ledger.ledger_id, identity.signing)
         desk = Desk(
@@ -93,6 +98,7 @@ class Collector:
 
     def _load(self) -> None:
         self.board.fleet.load(self._inventory)
+        self.board.details.load({link.id: link.node for link in self._inventory.links.values()})
         self.board.evidence.load(
             self._inventory, self.ledger.tallies(), self.ledger.gap_observations()
         )
@@ -111,6 +117,10 @@ class Collector:
         log.info(
             "%d nodes and %d links loaded", len(self._inventory.nodes), len(self._inventory.links)
         )
+
+    async def _keep_time(self) -> None:
+        if isinstance(self._clock, KeptClock):
+            await asyncio.to_thread(self._clock.timekeeping.ask)
 
     async def _refresh(self) -> None:
         if await asyncio.to_thread(self.ledger.changed):
@@ -136,9 +146,14 @@ class Collector:
         await self.reflector.start()
         self._load()
         await self._refresh()
+        await self._keep_time()
         # The HTTP layer never decompresses: a body is our own frame, checked before it is opened.
         runner = web.AppRunner(
-            self._app, auto_decompress=False, access_log=None, shutdown_timeout=STOP_WITHIN_S
+            self._app,
+            auto_decompress=False,
+            access_log=None,
+            logger=strangers.log,
+            shutdown_timeout=STOP_WITHIN_S,
         )
         await runner.setup()
         site = web.TCPSite(runner, settings.http.host, settings.http.port, ssl_context=self._tls())
@@ -156,6 +171,7 @@ class Collector:
             tasks = {
                 "committer": self._committer.run,
                 "refresh": lambda: every(REFRESH_S, self._refresh),
+                "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
                 "shutdown": lambda: self._shut(stop, runner, closed),
             }
             await run_until(closed, tasks)

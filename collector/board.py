@@ -4,17 +4,20 @@ Views only: nothing here is ever an input to a verdict.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from collector import metrics as m
 from collector.counters import Counters
+from collector.details import DetailSeries
 from collector.fleet import Fleet
+from collector.instrument import InstrumentSeries
 from collector.inventory import HUB_TARGET, Link, Node
 from collector.ledger import Agent, Entry, Head, PlacedBy, Stored
 from collector.live import WINDOW_S, AgentNow, Known, LinkState, Live, Reason
 from collector.reading import Scope
 from collector.sessions import SessionTable, SessionView
+from runtime.clock import ClockQuality
 from wire.instant import ClockClass
 from wire.message import TargetStatus
 
@@ -38,8 +41,18 @@ class LinkRow(NamedTuple):
 class Board:
     """Joins fleet, live state and evidence; also keeps the books of the ingest."""
 
-    def __init__(self, fleet: Fleet, live: Live, table: SessionTable, counters: Counters) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        live: Live,
+        table: SessionTable,
+        counters: Counters,
+        hub_clock: Callable[[], ClockQuality],
+    ) -> None:
         self.fleet, self.live, self._table, self._counters = fleet, live, table, counters
+        self._hub_clock = hub_clock
+        self.details = DetailSeries()
+        self.instrument = InstrumentSeries()
         self.evidence = m.EvidenceSeries()
         self.heads: dict[bytes, Head] = {}
         self._warned: set[bytes] = set()
@@ -58,6 +71,10 @@ class Board:
             self._untrusted(agent)
         for one in entry.targets:
             self.evidence.count(one, stored)
+        offset_ns = 0 if stored.placement is None else stored.placement.offset_ns
+        self.instrument.take(agent, entry, offset_ns, self._hub_clock().error_ns)
+        for detail in entry.details:
+            self.details.take(detail, offset_ns)
         for gap in entry.gaps:
             if gap.link is not None and gap.target is not None and gap.count is not None:
                 self.evidence.gap((gap.link, gap.target), gap.count)
@@ -109,7 +126,15 @@ class Board:
         for now in self.live.agents():
             for family, line in _agent_samples(now):
                 rendered[family].append(line)
-        return m.page(self.evidence.pages(now_wall_ns)) + m.page(rendered.items())
+        return "".join(
+            m.page(pages)
+            for pages in (
+                self.evidence.pages(now_wall_ns),
+                rendered.items(),
+                self.details.pages(),
+                self.instrument.pages(),
+            )
+        )
 
 
 def _info(row: LinkRow) -> str:

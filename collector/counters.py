@@ -2,11 +2,18 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from collector.reflector import Reflector
 from collector.sessions import DropReason, SessionTable
 from runtime.version import VERSION
 from wire.errors import Refusal
@@ -14,28 +21,43 @@ from wire.errors import Refusal
 WHAT = ("batch", "status", "enrol")
 
 
-class _StampDrops(Collector):
+class _Stamp(Collector):
     """The reflector's own counts, read when scraped."""
 
-    def __init__(self, table: SessionTable) -> None:
-        self._table = table
+    def __init__(self, table: SessionTable, reflector: Reflector) -> None:
+        self._table, self._reflector = table, reflector
 
     def collect(self) -> Iterable[Metric]:
-        """One counter, a series per reason."""
-        family = CounterMetricFamily(
-            "pantau_collector_stamp_packets_dropped",
-            "STAMP packets not answered.",
-            labels=["reason"],
+        """One counter of drops with a series per reason, and three of answers."""
+        prefix, reflector = "pantau_collector_stamp_packets", self._reflector
+        dropped = CounterMetricFamily(
+            f"{prefix}_dropped", "STAMP packets not answered.", labels=["reason"]
         )
         for reason in DropReason:
-            family.add_metric([reason], self._table.dropped.get(reason, 0))
-        yield family
+            dropped.add_metric([reason], self._table.dropped[reason])
+        yield dropped
+        yield CounterMetricFamily(
+            f"{prefix}_answered", "STAMP packets answered.", value=reflector.reflected
+        )
+        yield CounterMetricFamily(
+            f"{prefix}_overflowed",
+            "STAMP packets that the kernel dropped because this program was slow: its own loss,"
+            " and no link's.",
+            value=reflector.overflowed,
+        )
+        yield CounterMetricFamily(
+            f"{prefix}_without_kernel_stamp",
+            "STAMP packets whose receive time had to be read late, by this program.",
+            value=reflector.without_kernel_stamp,
+        )
 
 
 class Counters:
     """Everything under `pantau_collector_`."""
 
-    def __init__(self, table: SessionTable) -> None:
+    def __init__(self, table: SessionTable, reflector: Reflector) -> None:
+        # When a counter was made is a series of its own in this format, which nobody asks for.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         prefix = "pantau_collector"
         self.build = Gauge(
@@ -87,7 +109,7 @@ class Counters:
             "Batches waiting for the disk.",
             registry=self.registry,
         )
-        self.registry.register(_StampDrops(table))
+        self.registry.register(_Stamp(table, reflector))
         self.agents = Gauge(f"{prefix}_agents", "Agents that may report.", registry=self.registry)
         self.reload_ok = Gauge(
             f"{prefix}_config_last_reload_successful",

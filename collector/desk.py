@@ -104,7 +104,7 @@ class Desk:
         status = message.verify(data, Status, agent.public_key)
         self.roster.spend(agent, received_boot_ns)
         scope = self.board.scope(agent)
-        own = tuple(one for one in status.targets if scope.check(one.link))
+        own = tuple(one for one in status.targets if scope.check(one.link, one.target))
         known = msgspec.structs.replace(status, targets=own)
         self.board.live.hear(agent, known, received_boot_ns, received_wall_ns)
         policy, digest = self.board.fleet.policy(agent.node)

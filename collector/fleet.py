@@ -7,7 +7,7 @@ the reply to their next status.
 from collections.abc import Callable
 
 from collector.identity import Identity
-from collector.inventory import Inventory, ReflectorAddress
+from collector.inventory import Inventory, NodeKind, ReflectorAddress
 from collector.ledger import Agent, Ledger
 from collector.reading import Scope
 from collector.roster import Roster
@@ -78,8 +78,15 @@ class Fleet:
         """Links that this agent may speak of."""
         scope = self._scopes.get(agent.node)
         if scope is None:
-            links = self.inventory.links.values()
-            own = [link.id for link in links if link.node == agent.node]
-            scope = Scope(own, [link.id for link in links if link.node != agent.node])
+            scope = self._make_scope(agent.node)
             self._scopes[agent.node] = scope
         return scope
+
+    def _make_scope(self, node_id: str) -> Scope:
+        links = self.inventory.links.values()
+        node = self.inventory.nodes.get(node_id)
+        own = [link.id for link in links if link.node == node_id]
+        others = [link.id for link in links if link.node != node_id]
+        if node is not None and node.kind is NodeKind.HUB:
+            return Scope([*own, *others], [], outside=True)
+        return Scope(own, others)

@@ -11,9 +11,10 @@ from typing import Annotated
 
 import msgspec
 
+from collector.reading import CPE_TARGET
 from collector.settings import check_literal
 from runtime.settings import SettingsError, load
-from wire.policy import MAX_TARGETS, Policy, Role, Seconds, Target
+from wire.policy import MAX_TARGETS, DeviceValue, Policy, Role, Seconds, Target, Transport
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}\Z")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
@@ -21,6 +22,7 @@ Timeout = Annotated[float, msgspec.Meta(ge=0.01, le=600)]
 """Seconds, within what a policy can carry."""
 HUB_TARGET = "hub"
 """Name of the STAMP target that every link has."""
+_KEPT = {HUB_TARGET: "the hub's STAMP reflector", CPE_TARGET: "the prober beside the hub"}
 
 
 class _Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +34,8 @@ class NodeKind(StrEnum):
 
     OPD = "opd"
     DESA = "desa"
+    HUB = "hub"
+    """beside the collector: its agent probes every link's CPE from outside"""
 
 
 class Node(_Row, frozen=True, kw_only=True):
@@ -57,11 +61,20 @@ class LinkTarget(_Row, frozen=True, kw_only=True):
     timeout_s: Timeout = 2.0
     size: Annotated[int, msgspec.Meta(ge=0, le=9000)] = 0
     dscp: Annotated[int, msgspec.Meta(ge=0, le=63)] = 0
+    host: Annotated[str, msgspec.Meta(min_length=1, max_length=255)] | None = None
+    """A name to resolve, or for a dns target the name to ask for."""
+    url: Annotated[str, msgspec.Meta(min_length=8, max_length=1024)] | None = None
+    transport: Transport | None = None
+    credentials: Id | None = None
+    """Name of a file in the node's credentials folder (SNMP)."""
+    device_interface: Text | None = None
+    values: tuple[DeviceValue, ...] = ()
+    source: Annotated[str, msgspec.Meta(min_length=4, max_length=256)] | None = None
 
     def __post_init__(self) -> None:
         check_literal(self.address)
-        if self.name == HUB_TARGET:
-            raise ValueError(f"target name {HUB_TARGET!r} is kept for the hub's STAMP reflector")
+        if self.name in (HUB_TARGET, CPE_TARGET):
+            raise ValueError(f"target name {self.name!r} is kept for {_KEPT[self.name]}")
 
 
 class Link(_Row, frozen=True, kw_only=True):
@@ -73,6 +86,8 @@ class Link(_Row, frozen=True, kw_only=True):
     medium: Text
     pop: Text
     circuit: Text | None = None
+    cpe_address: str | None = None
+    """Literal address of the customer's router as the hub reaches it: probed from outside."""
     interface: Annotated[str, msgspec.Meta(min_length=1, max_length=15)] | None = None
     """Network interface of the agent's box for this link, where a node has several."""
     interval_s: Seconds = 1.0
@@ -81,6 +96,10 @@ class Link(_Row, frozen=True, kw_only=True):
     size: Annotated[int, msgspec.Meta(ge=0, le=9000)] = 0
     dscp: Annotated[int, msgspec.Meta(ge=0, le=63)] = 0
     targets: tuple[LinkTarget, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.cpe_address is not None:
+            check_literal(self.cpe_address)
 
 
 class _NodesFile(_Row, frozen=True, kw_only=True):
@@ -114,40 +133,44 @@ class Inventory:
         """What the agent of `node` is to measure; `ssids` are the links' STAMP session ids."""
         targets: list[Target] = []
         for link in self.links_of(node):
-            targets.append(
-                Target(
-                    name=HUB_TARGET,
-                    link=link.id,
-                    probe="stamp",
-                    role=Role.HUB,
-                    address=hub.address,
-                    port=hub.port,
-                    interval_s=link.interval_s,
-                    timeout_s=link.timeout_s,
-                    size=link.size,
-                    dscp=link.dscp,
-                    ssid=ssids[link.id],
-                    authenticated=hub.authenticated,
-                    interface=link.interface,
-                )
-            )
+            targets.append(_stamp(link, hub, ssids[link.id]))
+            targets.extend(_target(one, link) for one in link.targets)
+        known = self.nodes.get(node)
+        if known is not None and known.kind is NodeKind.HUB:
             targets.extend(
-                Target(
-                    name=one.name,
-                    link=link.id,
-                    probe=one.probe,
-                    role=one.role,
-                    address=one.address,
-                    port=one.port,
-                    interval_s=one.interval_s,
-                    timeout_s=one.timeout_s,
-                    size=one.size,
-                    dscp=one.dscp,
-                    interface=link.interface,
-                )
-                for one in link.targets
+                _cpe(link, link.cpe_address)
+                for link in self.links.values()
+                if link.cpe_address is not None
             )
         return Policy(node=node, targets=tuple(targets))
+
+
+def _stamp(link: Link, hub: ReflectorAddress, ssid: int) -> Target:
+    return Target(
+        name=HUB_TARGET,
+        link=link.id,
+        probe="stamp",
+        role=Role.HUB,
+        address=hub.address,
+        port=hub.port,
+        interval_s=link.interval_s,
+        timeout_s=link.timeout_s,
+        size=link.size,
+        dscp=link.dscp,
+        ssid=ssid,
+        authenticated=hub.authenticated,
+        interface=link.interface,
+    )
+
+
+def _target(one: LinkTarget, link: Link) -> Target:
+    """The same fields, and whose it is."""
+    told = {field: getattr(one, field) for field in LinkTarget.__struct_fields__}
+    return Target(link=link.id, interface=link.interface, **told)
+
+
+def _cpe(link: Link, address: str) -> Target:
+    return Target(name=CPE_TARGET, link=link.id, probe="icmp", role=Role.CPE, address=address)
 
 
 def _unique(file: Path, rows: str, key: str, values: list[str]) -> None:

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from wire.observation import Outcome, Train
+from wire.observation import Outcome, StampSource, Train
 
 BUCKETS_NS = tuple(
     int(s * 1e9)
@@ -199,6 +199,29 @@ def _counts(trains: Sequence[Train]) -> tuple[int, int, int]:
     return sent, lost, not_sent
 
 
+def stamps(trains: Sequence[Train]) -> tuple[int, ...]:
+    """Round trips by whose stamps made them, in the order of StampSource."""
+    counts = [0] * len(StampSource)
+    for train in trains:
+        for source in train.stamp:
+            counts[source] += 1
+    return tuple(counts)
+
+
+def forward_median_us(trains: Sequence[Train]) -> float | None:
+    """Median raw forward difference (RFC 7679 delay plus the clocks' difference), microseconds."""
+    values = sorted(us for train in trains for us in train.forward_us or () if us is not None)
+    return median(values)
+
+
+def one_way_allowed(error_ns: int | None, hub_error_ns: int | None, delay_ns: float) -> bool:
+    """Whether a one-way delay may be told: both clocks' bounds within 1 ms or 10 % of it
+    (methodology 3.2)."""
+    if error_ns is None or hub_error_ns is None or delay_ns < 0:
+        return False
+    return error_ns + hub_error_ns <= max(1_000_000, delay_ns / 10)
+
+
 def _sum(values: Iterable[int | None]) -> int | None:
     known = [value for value in values if value is not None]
     return min(sum(known), MAX_COUNT) if known else None
@@ -211,8 +234,9 @@ def summarise(trains: Sequence[Train]) -> Summary:
     rtts: list[int] = []
     buckets = [0] * (len(BUCKETS_NS) + 1)
     for train in trains:
-        for rtt in train.rtt_ns:
-            if rtt is not None:
+        for rtt, outcome in zip(train.rtt_ns, train.outcome, strict=True):
+            # A refusal is a round trip, but of another kind of answer, by another clock.
+            if rtt is not None and outcome is Outcome.OK:
                 rtts.append(rtt)
                 jitter.add(rtt)
                 buckets[bisect_left(BUCKETS_NS, rtt)] += 1

@@ -7,30 +7,44 @@ inventory does not (or no longer) know stays in the raw evidence without being c
 import itertools
 from collections.abc import Collection, Sequence
 
-from collector.latency import summarise
+from collector.latency import forward_median_us, stamps, summarise
 from collector.ledger import Entry, Event, TargetSummary
 from wire.batch import Batch
 from wire.codec import Record, decode_body, encode_record
+from wire.detail import DetailRecord
 from wire.errors import Refusal, WireError
 from wire.journal import Anchor, Gap, Heartbeat
 from wire.observation import Train
 from wire.policy import MAX_TARGETS
 
+CPE_TARGET = "cpe"
+"""Name of the target by which the prober beside the hub knows every link's CPE."""
+
 
 class Scope:
-    """Links that an agent may speak of, and links that belong to others."""
+    """Links that an agent may speak of, and links that belong to others.
 
-    def __init__(self, own: Collection[str], foreign: Collection[str]) -> None:
+    The prober beside the hub speaks of every link, but only of its CPE as seen from outside.
+    """
+
+    def __init__(
+        self, own: Collection[str], foreign: Collection[str], *, outside: bool = False
+    ) -> None:
         self.own = frozenset(own)
         self._foreign = frozenset(foreign) - self.own
+        self._outside = outside
 
-    def check(self, link: str) -> bool:
-        """True for the agent's own link, False for one that nobody knows.
+    def check(self, link: str, target: str | None = None) -> bool:
+        """True for a link that the agent may speak of, False for one that nobody knows.
 
-        Raises WireError(BAD_BODY) for another node's.
+        Raises WireError(BAD_BODY) for another node's, and for a target that is seen from the
+        other end.
         """
         if link in self._foreign:
             raise WireError(Refusal.BAD_BODY, f"link {link!r} belongs to another node")
+        if target is not None and link in self.own and (target == CPE_TARGET) != self._outside:
+            end = "the node's" if self._outside else "the hub's"
+            raise WireError(Refusal.BAD_BODY, f"target {target!r} of {link!r} is {end} to probe")
         return link in self.own
 
 
@@ -56,7 +70,7 @@ def _agrees(batch: Batch, records: Sequence[Record]) -> None:
 def _by_target(records: Sequence[Record], scope: Scope) -> dict[tuple[str, str], list[Train]]:
     groups: dict[tuple[str, str], list[Train]] = {}
     for record in records:
-        if isinstance(record, Train) and scope.check(record.link):
+        if isinstance(record, Train) and scope.check(record.link, record.target):
             groups.setdefault((record.link, record.target), []).append(record)
     if len(groups) > MAX_TARGETS:
         raise WireError(Refusal.BAD_BODY, f"{len(groups)} targets, at most {MAX_TARGETS}")
@@ -77,6 +91,8 @@ def _target_summary(trains: list[Train]) -> TargetSummary:
         last.end_boot_ns,
         last.end_boot_ns - first.boot_ns + last.interval_ns,
         summarise(trains),
+        stamps(trains),
+        forward_median_us(trains),
     )
 
 
@@ -100,5 +116,10 @@ def read(batch: Batch, received_wall_ns: int, scope: Scope) -> Entry:
     for gap in gaps:
         if gap.link is not None:
             scope.check(gap.link)
+    details = [record for record in records if isinstance(record, DetailRecord)]
+    for detail in details:
+        scope.check(detail.link, detail.target)
     targets = tuple(_target_summary(trains) for trains in groups.values())
-    return Entry(batch, received_wall_ns, targets, events, gaps, newest)
+    beats = [record for record in records if isinstance(record, Heartbeat)]
+    beat = max(beats, key=lambda one: one.boot_ns, default=None)
+    return Entry(batch, received_wall_ns, targets, events, gaps, newest, tuple(details), beat)

@@ -22,6 +22,8 @@ class Role(StrEnum):
     FIRST_HOP = "first_hop"
     HUB = "hub"
     ANCHOR = "anchor"
+    CPE = "cpe"
+    """the customer's router, probed from outside, by the prober beside the hub"""
 
 
 class Transport(StrEnum):

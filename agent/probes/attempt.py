@@ -3,8 +3,8 @@
 A target is tried by one attempt at a time, and all targets of a kind by so many at once; a slot
 that finds no room is NOT_SENT, with a note to the operator: it neither waits (it would measure
 another moment than its own) nor counts as loss. An RTT here is the whole attempt, from its first
-packet to the end of its answer, by this process's own readings of the boot clock; each is taken in
-the callback of the event loop, before any other task can run.
+packet to the end of its answer, by this process's own readings of the boot clock (each is taken in
+the callback of the event loop, before any other task can run) where the kernel has none to offer.
 """
 
 import asyncio
@@ -53,6 +53,8 @@ class Ended(NamedTuple):
     """For the outcomes OK and REFUSED."""
     trouble: str | None = None
     """What the operator should know, where this machine is at fault."""
+    stamp: StampSource = StampSource.USER
+    """Whose clocks gave the RTT."""
 
 
 class Cut(Exception):
@@ -219,7 +221,7 @@ def settle(attempt: Attempt, ended: Ended) -> None:
         return
     flight.outcome = ended.outcome
     flight.rtt_ns = ended.rtt_ns
-    flight.stamp = StampSource.USER
+    flight.stamp = ended.stamp
 
 
 def grounded(error: OSError) -> Cut:

@@ -7,13 +7,14 @@ ignored. A truncated answer (TC) is not asked again over TCP: that would be anot
 
 import asyncio
 import socket
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from struct import Struct
 
 import dns.exception
 import dns.flags
 import dns.message
+import dns.name
 import dns.rdatatype
 
 from agent.probes.attempt import (
@@ -29,14 +30,42 @@ from agent.probes.attempt import (
 from agent.probes.site import Site
 from agent.recorder import Stream
 from agent.sockets import Way, literal
+from agent.stamps import Arrival, Sent, round_trip
+from runtime.clock import SECOND, Clock
 from wire.detail import Phase
-from wire.observation import Outcome
+from wire.observation import Outcome, StampSource
 from wire.policy import Transport
 
 PORT = 53
 _LARGEST = 65_535
+_ANCILLARY_BYTES = 64
+_TIMESTAMPNS = {64: Struct("=qq"), 35: Struct("@ll")}
+"""SO_TIMESTAMPNS_NEW (64-bit seconds everywhere, Linux 5.1), then SO_TIMESTAMPNS_OLD."""
 _LENGTH = Struct(">H")
 """RFC 1035 section 4.2.2: over TCP the message follows its length."""
+
+
+class _KernelStamps:
+    """Receives with the kernel's stamp of arrival: what else this process does adds nothing."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._option: int | None = None
+        for option in _TIMESTAMPNS:
+            with suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, option, 1)
+                self._option = option
+                break
+
+    def receive(self, clock: Clock) -> Arrival:
+        """One datagram. Raises OSError."""
+        data, ancillary, _, _ = self._sock.recvmsg(_LARGEST, _ANCILLARY_BYTES)
+        boot_ns, wall_ns, kernel_ns = clock.boot_ns(), clock.wall_ns(), None
+        for level, kind, value in ancillary:
+            if level == socket.SOL_SOCKET and kind == self._option:
+                seconds, ns = _TIMESTAMPNS[kind].unpack_from(value)
+                kernel_ns = seconds * SECOND + ns
+        return Arrival(data, "", boot_ns, wall_ns, kernel_ns, None)
 
 
 class _Server:
@@ -63,23 +92,27 @@ class _Server:
         clock = self._site.clock
         wire = query.to_wire()
         with closing(open_socket(self._way, socket.SOCK_DGRAM)) as sock:
-            began_ns = attempt.begin()
+            stamps = _KernelStamps(sock)
             try:
                 sock.connect(self._address)
+                attempt.begin()
+                sent = Sent()
+                sent.boot_ns, sent.wall_ns = clock.boot_ns(), clock.wall_ns()
                 sock.send(wire)
             except OSError as error:
                 raise grounded(error) from error
             while True:
-                rtt_ns = await ready(sock, clock) - began_ns
+                at_ns = await ready(sock, clock)
                 try:
-                    data = sock.recv(_LARGEST)
+                    arrival = stamps.receive(clock)
                 except BlockingIOError:
                     continue
                 except ConnectionRefusedError as error:  # ICMP port unreachable
-                    raise Cut(Ended(Outcome.REFUSED, rtt_ns)) from error
-                answer = self._answer(attempt, query, data)
+                    raise Cut(Ended(Outcome.REFUSED, at_ns - sent.boot_ns)) from error
+                answer = self._answer(attempt, query, arrival.data)
                 if answer is not None:
-                    return _end(attempt, answer, {Phase.PROCESSING: rtt_ns})
+                    rtt_ns, source = round_trip(sent, arrival)
+                    return _end(attempt, answer, {Phase.PROCESSING: rtt_ns}, source)
 
     async def _over_tcp(self, attempt: Attempt, query: dns.message.Message) -> Ended:
         clock, loop = self._site.clock, asyncio.get_running_loop()
@@ -102,7 +135,8 @@ class _Server:
                 for data in whole_messages(buffer):
                     answer = self._answer(attempt, query, data)
                     if answer is not None:
-                        return _end(attempt, answer, phases | {Phase.PROCESSING: at_ns - asked_ns})
+                        phases[Phase.PROCESSING] = at_ns - asked_ns
+                        return _end(attempt, answer, phases, StampSource.USER)
 
     def _answer(
         self, attempt: Attempt, query: dns.message.Message, data: bytes
@@ -143,10 +177,15 @@ def whole_messages(buffer: bytearray) -> list[bytes]:
     return found
 
 
-def _end(attempt: Attempt, answer: dns.message.Message, phases_ns: dict[Phase, int]) -> Ended:
+def _end(
+    attempt: Attempt,
+    answer: dns.message.Message,
+    phases_ns: dict[Phase, int],
+    source: StampSource,
+) -> Ended:
     note = "truncated" if answer.flags & dns.flags.TC else ""
     attempt.tell(phases_ns, status=int(answer.rcode()), note=note)
-    return Ended(Outcome.OK, sum(phases_ns.values()))
+    return Ended(Outcome.OK, sum(phases_ns.values()), stamp=source)
 
 
 class DnsProbe(AttemptProbe):

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path as File
+from typing import NamedTuple
 
 from agent.probes.attempt import Attempt, AttemptProbe, Ended, grounded
 from agent.probes.site import Site
@@ -68,8 +69,23 @@ class Memory:
         return due
 
 
-async def walk(ask: Ask) -> tuple[tuple[Hop, ...], bool]:
-    """The hops up to the target or to the last that answers, and whether it was the target."""
+class Walk(NamedTuple):
+    """What a walk along a path found."""
+
+    hops: tuple[Hop, ...]
+    """Up to the target, to a wall, or to the last router that answers."""
+    end: Who | None
+    """What the last of them is; None where silence ended the walk."""
+
+    @property
+    def routers(self) -> tuple[Hop, ...]:
+        """Hops whose place is known: a wall that limits its answers may have been passed over
+        nearer, and answers for any hop limit from there on."""
+        return self.hops[:-1] if self.end is Who.WALL else self.hops
+
+
+async def walk(ask: Ask) -> Walk:
+    """Ask every hop in turn."""
     hops: list[Hop] = []
     silent = 0
     while len(hops) < MOST_HOPS and silent < _MOST_SILENT:
@@ -84,8 +100,8 @@ async def walk(ask: Ask) -> tuple[tuple[Hop, ...], bool]:
         silent = 0
         hops.append(Hop(ttl, reply.address, reply.rtt_ns))
         if reply.who is not Who.ROUTER:
-            return tuple(hops), reply.who is Who.TARGET
-    return tuple(hops[: len(hops) - silent]), False
+            return Walk(tuple(hops), reply.who)
+    return Walk(tuple(hops[: len(hops) - silent]), None)
 
 
 def first_hop(hops: Sequence[Hop], target: str, own: Sequence[Connected]) -> str | None:
@@ -161,10 +177,10 @@ class _Way:
         try:
             boot_ns = self._site.clock.boot_ns()
             try:
-                hops, reached = await walk(self._ask)
+                walked = await walk(self._ask)
             except OSError:  # this machine lost its way out meanwhile: the next slot says so
                 return
-            self._tell(boot_ns, hops, reached)
+            self._tell(boot_ns, walked)
         finally:
             self._walking = False
             self._leave()
@@ -175,8 +191,9 @@ class _Way:
         self._sent_ns = clock.boot_ns()
         return await self._flow.probe(ttl, self._stream.target.timeout_s)
 
-    def _tell(self, boot_ns: int, hops: tuple[Hop, ...], reached: bool) -> None:
-        changed = self._memory.changed(hops, reached)
+    def _tell(self, boot_ns: int, walked: Walk) -> None:
+        reached = walked.end is Who.TARGET
+        changed = self._memory.changed(walked.routers, reached)
         if not self._memory.due(boot_ns, changed=changed, reached=reached):
             return
         target = self._stream.target
@@ -185,10 +202,10 @@ class _Way:
                 link=target.link,
                 target=target.name,
                 boot_ns=boot_ns,
-                hops=hops,
+                hops=walked.hops,
                 reached=reached,
                 changed=changed,
-                first_hop=first_hop(hops, self._address, connected(_read)),
+                first_hop=first_hop(walked.routers, self._address, connected(_read)),
             )
         )
 

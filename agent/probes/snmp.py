@@ -20,7 +20,7 @@ from wire.detail import Reading
 from wire.observation import Outcome
 
 PORT = 161
-_MARGIN_PARTS = 20
+_MARGIN_PARTS = 10
 """The worker ends a poll so much before its timeout, so that it is the worker that says why."""
 _SILENT_POLLS = 3
 
@@ -79,7 +79,8 @@ class _Device:
                     port=target.port or PORT,
                     interface=target.interface,
                     dscp=target.dscp,
-                    timeout_ns=left_ns,
+                    due_ns=due_ns,
+                    fair_ns=left_ns // 2,
                     credentials=credentials,
                     verb=verb,
                     oids=tuple(oids),

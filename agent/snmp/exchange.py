@@ -3,7 +3,7 @@
 Devices are hostile (delivery.md T14) and pysnmp takes milliseconds of CPU for every message, so it
 runs where neither can disturb the measuring: here it may be slow, grow or die. One socket, one
 device, one PDU at a time; a datagram that is too large or makes no sense is not the answer, and
-after too many of them there is none. Whatever fails is forgotten with all that was learned.
+after too many of them there is none.
 
 Run as `python -m agent.snmp.exchange` with pipes; ends when its input does.
 """
@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from pyasn1.type import univ
 from pysnmp.carrier.asyncio.dgram import udp
 from pysnmp.carrier.base import AbstractTransportDispatcher
 from pysnmp.entity import config
@@ -26,9 +27,9 @@ from pysnmp.entity.engine import SnmpEngine
 from pysnmp.entity.rfc3413 import cmdgen
 from pysnmp.proto import errind, rfc1902, rfc1905
 
-from agent.credentials import AuthProtocol, Credentials, PrivProtocol, SnmpV2c
+from agent.credentials import AuthProtocol, Credentials, PrivProtocol, SnmpV2c, SnmpV3
 from agent.snmp.form import LARGEST_LINE, LARGEST_TEXT, Answer, Ask, Value, Verb
-from runtime.clock import SystemClock
+from runtime.clock import SECOND, SystemClock
 from wire.observation import Outcome
 
 LARGEST_DATAGRAM = 8192
@@ -36,7 +37,10 @@ _MOST_DATAGRAMS = 16
 """Of one exchange; SNMPv3 needs three when it has to learn the device's engine and time."""
 _MOST_DEVICES = 64
 """Remembered at once, about 1 MB each."""
+_MOST_FAILURES = 20
+"""Of one device until it is forgotten: pysnmp keeps all that it still waits for."""
 _MEMORY_BYTES = 512 * 1024 * 1024
+LATE = "the SNMP worker was not ready in time"
 _NICE = 5
 """Measuring goes first."""
 
@@ -94,6 +98,7 @@ class _Device:
 
     def __init__(self, credentials: Credentials) -> None:
         self.credentials = credentials
+        self.failures = 0
         self.engine = SnmpEngine(maxMessageSize=LARGEST_DATAGRAM)
         self.dispatcher = _Post()
         self.engine.register_transport_dispatcher(self.dispatcher)
@@ -137,10 +142,12 @@ class _Device:
 class _Exchange:
     """One question under way."""
 
-    def __init__(self, ask: Ask, device: _Device, clock: SystemClock) -> None:
+    def __init__(self, ask: Ask, known: _Device | None, clock: SystemClock) -> None:
         self._ask = ask
-        self._device = device
+        self.device = known or _Device(ask.credentials)
+        self._known = known is not None
         self._clock = clock
+        self._sock: socket.socket | None = None
         self._sent_ns = self._received_ns = 0
         self._heard = 0
         self._suspect = Outcome.TIMEOUT
@@ -149,27 +156,45 @@ class _Exchange:
     async def run(self) -> Answer:
         """The answer, at the latest after the timeout."""
         loop = asyncio.get_running_loop()
+        left_ns = self._ask.due_ns - self._clock.boot_ns()
+        if left_ns < self._ask.fair_ns:
+            return Answer(id=self._ask.id, outcome=Outcome.LOCAL_ERROR, trouble=LATE)
         try:
-            sock = _open(self._ask)
+            self._sock = _open(self._ask)
         except OSError as error:
             return _unsent(self._ask, error)
-        timer = loop.call_later(self._ask.timeout_ns / 1e9, self._give_up)
-        self._device.dispatcher.post = lambda message: self._post(sock, message)
-        loop.add_reader(sock, self._hear, sock)
+        timer = loop.call_later(left_ns / SECOND, self._give_up)
+        loop.add_reader(self._sock, self._hear, self._sock)
         try:
-            self._device.send(self._ask, self._done)
+            self._send()
             return await self.answer
         except OSError as error:
             return _unsent(self._ask, error)
         finally:
             timer.cancel()
-            self._device.dispatcher.post = None
-            loop.remove_reader(sock)
-            sock.close()
+            self.device.dispatcher.post = None
+            loop.remove_reader(self._sock)
+            self._sock.close()
 
-    def _post(self, sock: socket.socket, message: bytes) -> None:
+    def _send(self) -> None:
+        self.device.dispatcher.post = self._post
+        self.device.send(self._ask, self._done)
+
+    def _send_anew(self) -> None:
+        """Ask again as if the device had never been heard of: it may have restarted, and pysnmp
+        does not find a new engine's time by itself."""
+        self._known = False
+        self.device.dispatcher.post = None
+        self.device = _Device(self._ask.credentials)
+        try:
+            self._send()
+        except OSError:
+            self._end(Outcome.LOCAL_ERROR, "the device cannot be asked again")
+
+    def _post(self, message: bytes) -> None:
+        assert self._sock is not None
         self._sent_ns = self._clock.boot_ns()
-        sock.send(message)
+        self._sock.send(message)
 
     def _give_up(self) -> None:
         self._end(self._suspect)
@@ -193,12 +218,15 @@ class _Exchange:
         before_ns = self._sent_ns
         if len(datagram) <= LARGEST_DATAGRAM:
             try:
-                self._device.receive(datagram)
+                self.device.receive(datagram)
             except OSError:  # the next message of a discovery could not be sent
                 self._end(Outcome.LOCAL_ERROR, "the device cannot be asked again")
             except Exception:  # noqa: BLE001 (bytes of a device can raise anything in there)
                 pass
         if self.answer.done() or self._sent_ns != before_ns:
+            return
+        if self._known and isinstance(self._ask.credentials, SnmpV3):
+            self._send_anew()
             return
         self._suspect = Outcome.BAD_REPLY
         if self._heard >= _MOST_DATAGRAMS:
@@ -207,6 +235,9 @@ class _Exchange:
     def _done(self, *told: Any) -> None:
         """pysnmp's callback: engine, handle, indication, status, index, rows or row, ours."""
         indication, status, index, found = told[2:6]
+        if indication and self._known:
+            self._send_anew()
+            return
         if indication:
             refusal = _REFUSALS.get(type(indication))
             outcome = Outcome.BAD_REPLY if refusal is None else Outcome.REFUSED
@@ -262,20 +293,18 @@ def _values(found: Any) -> list[tuple[str, Value]] | None:
     """Plain names and values; None where a value is none that SNMP has."""
     values: list[tuple[str, Value]] = []
     for name, value in found:
-        if isinstance(value, rfc1902.OctetString | rfc1902.Opaque):
-            text = bytes(value).decode("utf-8", "replace")
-            values.append((str(name), text[:LARGEST_TEXT]))
-        elif isinstance(value, rfc1902.ObjectIdentifier):
-            values.append((str(name), str(value)[:LARGEST_TEXT]))
-        elif isinstance(
-            value, rfc1905.NoSuchObject | rfc1905.NoSuchInstance | rfc1905.EndOfMibView
-        ):
-            values.append((str(name), None))
-        else:
-            number = int(value)
-            if not -(2**63) <= number < 2**64:
+        told: Value = None  # also for noSuchObject, noSuchInstance, endOfMibView
+        if isinstance(value, univ.Null):  # an OctetString too, as pyasn1 sees it
+            pass
+        elif isinstance(value, univ.OctetString):
+            told = bytes(value).decode("utf-8", "replace")[:LARGEST_TEXT]
+        elif isinstance(value, univ.ObjectIdentifier):
+            told = str(value)[:LARGEST_TEXT]
+        elif isinstance(value, univ.Integer):
+            told = int(value)
+            if not -(2**63) <= told < 2**64:
                 return None
-            values.append((str(name), number))
+        values.append((str(name), told))
     return values
 
 
@@ -300,18 +329,21 @@ class _Desk:
 
     async def _serve(self, ask: Ask) -> None:
         key = ask.device, ask.host, ask.port
-        device = self._devices.pop(key, None)
+        known = self._devices.pop(key, None)
+        if known is not None and known.credentials != ask.credentials:
+            known = None
         try:
-            if device is None or device.credentials != ask.credentials:
-                device = _Device(ask.credentials)
-            answer = await _Exchange(ask, device, self._clock).run()
+            exchange = _Exchange(ask, known, self._clock)
+            answer = await exchange.run()
+            device = exchange.device
+            device.failures += answer.outcome is not Outcome.OK
+            if device.failures < _MOST_FAILURES:
+                self._devices[key] = device
         except Exception as error:  # noqa: BLE001 (one device must not end the others' worker)
             trouble = f"the SNMP worker failed: {type(error).__name__}"
             answer = Answer(id=ask.id, outcome=Outcome.LOCAL_ERROR, trouble=trouble)
-        if answer.outcome is Outcome.OK and device is not None:
-            self._devices[key] = device
-            if len(self._devices) > _MOST_DEVICES:
-                self._devices.popitem(last=False)
+        if len(self._devices) > _MOST_DEVICES:
+            self._devices.popitem(last=False)
         os.write(1, msgspec.json.encode(answer) + b"\n")
 
 

@@ -42,7 +42,10 @@ class Ask(Form, frozen=True, kw_only=True):
     port: int
     interface: str | None = None
     dscp: int = 0
-    timeout_ns: int
+    due_ns: int
+    """Boot clock at which there must be an answer, of whatever kind."""
+    fair_ns: int
+    """With less time left than this, the device would be blamed for this machine's slowness."""
     credentials: Credentials
     verb: Verb = Verb.GET
     oids: tuple[str, ...]

@@ -82,9 +82,8 @@ class Worker:
         self.start()
         process = self._process
         assert process is not None
-        due_ns = self._clock.boot_ns() + ask.timeout_ns + _HANGS_NS
         answer: asyncio.Future[Answer] = process.loop.create_future()
-        process.pending[ask.id] = _Pending(due_ns, answer)
+        process.pending[ask.id] = _Pending(ask.due_ns + _HANGS_NS, answer)
         process.asked += 1
         line = msgspec.json.encode(ask) + b"\n"
         try:

@@ -9,8 +9,9 @@ from typing import NamedTuple, Protocol
 
 from collector.latency import BUCKETS_NS, MAX_COUNT, Summary
 from wire.batch import Batch
+from wire.detail import DetailRecord
 from wire.errors import Refusal
-from wire.journal import Anchor, Gap
+from wire.journal import Anchor, Gap, Heartbeat
 
 
 class LedgerError(RuntimeError):
@@ -69,6 +70,10 @@ class TargetSummary(NamedTuple):
     last_boot_ns: int
     duration_ns: int
     summary: Summary
+    stamps: tuple[int, ...] = ()
+    """Round trips by whose stamps made them, in the order of StampSource."""
+    forward_us: float | None = None
+    """Median of the reflector's receive stamp minus the sender's: two unequal clocks."""
 
 
 class Event(NamedTuple):
@@ -88,6 +93,9 @@ class Entry(NamedTuple):
     events: tuple[Event, ...]
     gaps: tuple[Gap, ...]
     anchor: Anchor | None
+    details: tuple[DetailRecord, ...] = ()
+    beat: Heartbeat | None = None
+    """The newest heartbeat."""
 
 
 class Stored(NamedTuple):

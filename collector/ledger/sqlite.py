@@ -201,7 +201,8 @@ class SqliteLedger:
         if header.previous == NO_DIGEST:
             return None if header.seq == 0 else f"seq {header.seq} has no predecessor"
         fork = self._db.execute(
-            "SELECT hex(epoch), seq FROM batch WHERE agent_id=? AND previous=?",
+            "SELECT hex(epoch), seq FROM batch WHERE agent_id=? AND previous=?"
+            " AND previous<>zeroblob(32)",  # or SQLite does not see that the index will do
             (header.agent_id, header.previous),
         ).fetchone()
         return None if fork is None else f"forks from epoch {fork[0].lower()} seq {fork[1]}"

@@ -12,8 +12,9 @@ from aiohttp import web
 from collector.desk import Desk
 from wire.batch import MAX_BATCH_BYTES
 from wire.errors import Refusal, WireError
-from wire.message import MAX_MESSAGE_BYTES
 
+MAX_REQUEST_BYTES = 64 * 1024
+"""An enrolment or a status: what is longer than this are policies, and those go the other way."""
 MEDIA = {
     "batch": "application/vnd.pantau.receipt",
     "status": "application/vnd.pantau.message",
@@ -86,11 +87,11 @@ class AgentEndpoints:
 
     async def enrol(self, request: web.Request) -> web.Response:
         """Join token and keys in, agent id and policy out."""
-        return await self._answer("enrol", request, MAX_MESSAGE_BYTES)
+        return await self._answer("enrol", request, MAX_REQUEST_BYTES)
 
     async def status(self, request: web.Request) -> web.Response:
         """Live status in, hub time and orders out."""
-        return await self._answer("status", request, MAX_MESSAGE_BYTES)
+        return await self._answer("status", request, MAX_REQUEST_BYTES)
 
     async def batch(self, request: web.Request) -> web.Response:
         """Evidence in, receipt out, after the commit."""

@@ -1,0 +1,104 @@
+"""What is known now: a table of signs, and newest wins."""
+
+import pytest
+
+from collector.live import Known, LinkState, Live, Reason, Signs, judge
+from collector.sessions import RecentForward, SessionView
+from tests.collector.kit import SECOND, Box, reported
+from wire.message import TargetStatus
+
+UP = Known(LinkState.UP, Reason.HEARD)
+ALL = RecentForward(10, 10)
+FEW = RecentForward(10, 4)
+HALF = RecentForward(10, 5)
+FINE = reported(lost=0)
+LOSS = reported(lost=6)
+
+
+@pytest.mark.parametrize(
+    ("heard_ago_s", "forward", "told", "expected"),
+    [
+        (0.5, ALL, None, UP),
+        (0.5, ALL, FINE, UP),
+        (0.5, None, None, UP),
+        (5.0, ALL, FINE, UP),
+        (0.5, HALF, reported(lost=5), UP),
+        (0.5, RecentForward(4, 0), reported(sent=4, lost=4), UP),
+        (0.5, FEW, FINE, Known(LinkState.DOWN, Reason.FORWARD_LOSS)),
+        (0.5, FEW, LOSS, Known(LinkState.DOWN, Reason.FORWARD_LOSS)),
+        (0.5, ALL, LOSS, Known(LinkState.DOWN, Reason.ROUND_TRIP_LOSS)),
+        (0.5, None, LOSS, Known(LinkState.DOWN, Reason.ROUND_TRIP_LOSS)),
+        (5.1, ALL, None, Known(LinkState.UNKNOWN, Reason.SILENT)),
+        (5.1, FEW, FINE, Known(LinkState.UNKNOWN, Reason.SILENT)),
+        (5.1, None, LOSS, Known(LinkState.DOWN, Reason.NODE_REPORTS_LOSS)),
+        (None, None, None, Known(LinkState.UNKNOWN, Reason.NEVER_HEARD)),
+        (None, None, FINE, Known(LinkState.UNKNOWN, Reason.NEVER_HEARD)),
+        (None, None, LOSS, Known(LinkState.DOWN, Reason.NODE_REPORTS_LOSS)),
+    ],
+)
+def test_the_state_that_follows_from_the_signs(
+    heard_ago_s: float | None,
+    forward: RecentForward | None,
+    told: TargetStatus | None,
+    expected: Known,
+) -> None:
+    signs = Signs(heard_ago_s=heard_ago_s, forward=forward, reported=told)
+    assert judge(signs, 5.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "heard_ago_s", "expected"),
+    [(1, 5, "up"), (1, 6, "unknown"), (10, 29, "up"), (10, 31, "unknown")],
+)
+def test_a_link_that_is_probed_rarely_is_not_silent_between_two_packets(
+    interval_s: float, heard_ago_s: int, expected: str
+) -> None:
+    view = SessionView(1000 * SECOND, 9, 0, 0, 0, 0, "192.0.2.1", 4000, 8)
+    now = (1000 + heard_ago_s) * SECOND
+    known = Live(5.0).state(view, None, None, now_boot_ns=now, interval_s=interval_s)
+    assert known.state == expected
+
+
+@pytest.fixture
+def live() -> Live:
+    return Live(5.0)
+
+
+def test_the_newest_status_of_an_epoch_wins(live: Live) -> None:
+    box = Box()
+    assert live.hear(box.agent, box.status(counter=5, targets=(LOSS,)), 0, 0)
+    assert not live.hear(box.agent, box.status(counter=5, targets=(FINE,)), 1, 1)
+    assert not live.hear(box.agent, box.status(counter=4, targets=(FINE,)), 1, 1)
+    assert live.reported("l1", "hub", 0) == LOSS
+    assert live.hear(box.agent, box.status(counter=6, targets=(FINE,)), 2, 2)
+    assert live.reported("l1", "hub", 0) == FINE
+
+
+def test_a_new_epoch_begins_anew_and_a_former_one_never_speaks_again(live: Live) -> None:
+    box = Box()
+    old = box.status(counter=900)
+    live.hear(box.agent, old, 0, 0)
+    box.begin()
+    assert live.hear(box.agent, box.status(counter=0, targets=(FINE,)), 1, 1)
+    replayed = Box().status(counter=901, epoch=old.epoch, targets=(LOSS,))
+    assert not live.hear(box.agent, replayed, 2, 2)
+    assert live.reported("l1", "hub", 2) == FINE
+
+
+def test_a_status_is_news_for_25_seconds(live: Live) -> None:
+    box = Box()
+    live.hear(box.agent, box.status(targets=(FINE,)), 0, 0)
+    assert live.reported("l1", "hub", 25 * SECOND) == FINE
+    assert live.reported("l1", "hub", 25 * SECOND + 1) is None
+    assert live.reported("l1", "gateway", 0) is None
+    assert live.reported("l9", "hub", 0) is None
+
+
+def test_a_revoked_agents_word_is_forgotten(live: Live) -> None:
+    one, other = Box(1), Box(2)
+    live.hear(one.agent, one.status(targets=(FINE,)), 0, 0)
+    live.hear(other.agent, other.status(targets=(reported("l2"),)), 0, 0)
+    live.keep({other.agent_id})
+    assert [now.agent for now in live.agents()] == [other.agent]
+    assert live.reported("l1", "hub", 0) is None
+    assert live.reported("l2", "hub", 0) is not None

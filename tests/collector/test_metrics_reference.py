@@ -1,0 +1,70 @@
+"""docs/metrics.md against the page that the golden file holds: nothing missing, nothing stale."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from collector import metrics as m
+from collector.counters import Counters
+from collector.details import FROM_DETAILS
+from collector.instrument import FORWARD, FROM_INSTRUMENT, REVERSE
+from collector.reflector import Reflector, ReflectorSettings
+from collector.sessions import SessionTable
+from runtime.testing import FakeClock
+
+ROOT = Path(__file__).parents[2]
+PAGE = "".join(
+    (ROOT / "tests" / "golden" / name).read_text() for name in ("metrics.txt", "details.txt")
+)
+ROW = re.compile(r"^\| `(pantau_\w+)` \| (\w+) \|([^|]*)\| ([^|]+) \| (\w+) \| ([^|]+) \|$", re.M)
+
+
+class Told(NamedTuple):
+    kind: str
+    labels: frozenset[str]
+
+
+def of_the_page() -> dict[str, Told]:
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", PAGE, re.M))
+    labels: dict[str, frozenset[str]] = {}
+    for name, inner in re.findall(r"^(pantau_\w+)(?:\{(.*)\})? \S+$", PAGE, re.M):
+        family = name if name in kinds else re.sub(r"_(bucket|sum|count)$", "", name)
+        names = frozenset(re.findall(r'(?:^|",|,)(\w+)="', inner)) - {"le"}
+        assert labels.setdefault(family, names) == names, name
+    return {name: Told(kind, labels[name]) for name, kind in kinds.items()}
+
+
+def of_the_document() -> dict[str, Told]:
+    rows = ROW.findall((ROOT / "docs" / "metrics.md").read_text())
+    assert len(rows) == len({row[0] for row in rows})
+    return {row[0]: Told(row[1], frozenset(re.findall(r"\w+", row[2]))) for row in rows}
+
+
+def test_every_metric_has_a_row_with_its_type_and_labels_and_no_row_is_stale() -> None:
+    # One-way delays need two good clocks, which the golden scenario does not have.
+    one_way = {family.name for family in (FORWARD, REVERSE)}
+    told = of_the_document()
+    assert {name: row for name, row in told.items() if name not in one_way} == of_the_page()
+    assert one_way <= set(told)
+
+
+def test_the_page_shows_every_family_there_is() -> None:
+    table = SessionTable()
+    counters = Counters(table, Reflector(table, FakeClock(), ReflectorSettings()))
+    own = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in counters.registry.collect()
+    }
+    families = {*m.FAMILIES, *FROM_DETAILS, *FROM_INSTRUMENT} - {FORWARD, REVERSE}
+    assert set(of_the_page()) == {family.name for family in families} | own
+
+
+def test_the_document_names_the_road_of_every_row() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text()
+    roads = {row[0]: row[4] for row in ROW.findall(text)}
+    assert len(roads) == text.count("\n| `pantau_")
+    for family in m.FROM_EVIDENCE:
+        assert roads[family.name] == "evidence", family.name
+    for name, road in roads.items():
+        assert road in ("evidence", "live", "own")
+        assert (road == "own") == name.startswith("pantau_collector_")

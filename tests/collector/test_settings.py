@@ -1,0 +1,157 @@
+"""Every wrong settings file of the collector, through `check`, with its exact message."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from collector import inventory
+from collector.__main__ import main
+from collector.inventory import HUB_TARGET, ReflectorAddress
+from collector.settings import read
+from wire.policy import MAX_TARGETS, Role
+
+TESTDATA = Path(__file__).parent / "testdata"
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(TESTDATA / "good", tmp_path / "etc"))
+
+
+def check(folder: Path) -> tuple[int, str]:
+    done = CliRunner().invoke(main, ["check", "--config.file", str(folder / "collector.yaml")])
+    return done.exit_code, done.output
+
+
+def test_good_files_are_good_and_nothing_is_started_or_made(folder: Path) -> None:
+    assert check(folder) == (0, f"{folder}/collector.yaml: good: 2 nodes, 2 links\n")
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "collector.yaml",
+        "links.yaml",
+        "nodes.yaml",
+    ]
+
+
+def test_what_is_allowed_and_perhaps_not_meant_is_a_note(folder: Path) -> None:
+    (folder / "collector.yaml").write_text("data_dir: data\n")
+    (folder / "links.yaml").write_text("links: []\n")
+    assert check(folder) == (
+        0,
+        f"{folder}/collector.yaml: good: 2 nodes, 0 links\n"
+        "note: nodes without a link: n1, n2\n"
+        "note: stamp.address is missing; `serve` needs it\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("collector_unknown_key", "Object contains unknown field `silence_after`"),
+        ("collector_missing_data_dir", "Object missing required field `data_dir`"),
+        ("collector_port", "http.port: Expected `int` <= 65535"),
+        ("collector_zero_silence", "silence_after_s: Expected `float` > 0.0"),
+        ("collector_cert_alone", "http: cert_file and key_file go together"),
+        ("collector_no_cert_file", "http: no file {folder}/hub.pem"),
+        (
+            "collector_stamp_name",
+            "stamp: address 'hub.example': expected a literal IPv4 or IPv6 address",
+        ),
+        ("collector_unknown_limit", "limits: Object contains unknown field `burts`"),
+        ("collector_alias", "2:13: aliases are not used here: write the value out"),
+        ("nodes_empty", "empty, expected a mapping of settings"),
+        ("nodes_kind", "nodes[0].kind: Invalid enum value 'village'"),
+        (
+            "nodes_id",
+            "nodes[0].id: Expected `str` matching regex '^[a-z0-9][a-z0-9._-]{{0,62}}\\\\Z'",
+        ),
+        ("nodes_twice", "nodes[1].id: 'n1' is nodes[0] already"),
+        ("nodes_latitude", "nodes[0].latitude: Expected `float` >= -90.0"),
+        ("nodes_number", "nodes[0].district: Expected `str`, got `int`"),
+        ("nodes_duplicate_key", "2:23: key 'name' is given twice"),
+        ("links_unknown_node", "links[0].node: 'n9' is not a node of {folder}/nodes.yaml"),
+        ("links_twice", "links[1].id: 'l1' is links[0] already"),
+        ("links_unknown_key", "links[0]: Object contains unknown field `speed`"),
+        ("links_missing_provider", "links[0]: Object missing required field `provider`"),
+        ("links_interval", "links[0].interval_s: Expected `float` >= 0.01"),
+        ("links_timeout", "links[0].timeout_s: Expected `float` <= 600.0"),
+        (
+            "links_name_as_address",
+            "links[0].targets[0]: address 'router.lan': expected a literal IPv4 or IPv6 address",
+        ),
+        ("links_role", "links[0].targets[0].role: Invalid enum value 'router'"),
+        ("links_target_twice", "links[0].targets[1].name: 'g' is links[0].targets[0] already"),
+        (
+            "links_hub_target",
+            "links[0].targets[0]: target name 'hub' is kept for the hub's STAMP reflector",
+        ),
+        ("links_not_a_list", "links: Expected `array`, got `object`"),
+        (
+            "links_probe",
+            "links[0].targets[0].probe: Expected `str` matching regex '^[a-z0-9_]+\\\\Z'",
+        ),
+    ],
+)
+def test_a_wrong_file_is_named_with_place_and_reason(folder: Path, name: str, said: str) -> None:
+    file = folder / f"{name.partition('_')[0]}.yaml"
+    shutil.copyfile(TESTDATA / f"{name}.yaml", file)
+    colon = ":" if said[0].isdigit() else ": "
+    assert check(folder) == (
+        1,
+        f"pantau-collector: {file}{colon}{said.format(folder=folder)}\n",
+    )
+
+
+def test_every_wrong_file_is_in_the_table() -> None:
+    text = Path(__file__).read_text()
+    assert [one.stem for one in TESTDATA.glob("*.yaml") if f'"{one.stem}"' not in text] == []
+
+
+def test_a_node_has_no_more_targets_than_its_policy_can_carry(folder: Path) -> None:
+    links = [
+        f"  - {{id: k{k}, node: n1, provider: P, medium: M, pop: X}}\n" for k in range(MAX_TARGETS)
+    ]
+    file = folder / "links.yaml"
+    file.write_text("links:\n" + "".join(links))
+    assert check(folder)[0] == 0
+    with file.open("a") as more:
+        more.write("  - {id: one-more, node: n1, provider: P, medium: M, pop: X}\n")
+    told = f"the links of node 'n1' have {MAX_TARGETS + 1} targets, at most {MAX_TARGETS}"
+    assert check(folder) == (1, f"pantau-collector: {file}: {told}\n")
+
+
+def test_a_missing_file_is_named(folder: Path) -> None:
+    (folder / "links.yaml").unlink()
+    expected = f"pantau-collector: {folder}/links.yaml: No such file or directory\n"
+    assert check(folder) == (1, expected)
+
+
+def test_the_shipped_examples_are_good() -> None:
+    code, said = check(CONFIGS)
+    assert (code, said) == (0, f"{CONFIGS}/collector.yaml: good: 2 nodes, 2 links\n")
+
+
+def test_paths_are_relative_to_the_settings_file(folder: Path) -> None:
+    located = read(folder / "collector.yaml")
+    assert located.data_dir == folder / "data"
+
+
+def test_a_policy_probes_every_link_to_the_hub_and_its_own_targets_behind(folder: Path) -> None:
+    (folder / "links.yaml").write_text(
+        "links:\n"
+        "  - {id: l2, node: n2, provider: P, medium: M, pop: X}\n"
+        "  - id: l1\n    node: n1\n    provider: P\n    medium: M\n    pop: X\n"
+        "    interface: eth1\n    interval_s: 0.5\n    dscp: 46\n    targets:\n"
+        "      - {name: gw, probe: icmp, role: gateway, address: 10.0.0.1, interval_s: 2}\n"
+    )
+    both = inventory.read(folder / "nodes.yaml", folder / "links.yaml")
+    policy = both.policy("n1", ReflectorAddress("192.0.2.1", 862, True), {"l1": 7, "l2": 8})
+    hub, gateway = policy.targets
+    assert (hub.name, hub.link, hub.probe, hub.role) == (HUB_TARGET, "l1", "stamp", Role.HUB)
+    assert (hub.address, hub.port, hub.ssid, hub.authenticated) == ("192.0.2.1", 862, 7, True)
+    assert (hub.interval_s, hub.dscp, hub.interface) == (0.5, 46, "eth1")
+    assert (gateway.name, gateway.probe, gateway.address) == ("gw", "icmp", "10.0.0.1")
+    assert (gateway.interval_s, gateway.interface, gateway.ssid) == (2, "eth1", None)
+    assert both.policy("n9", ReflectorAddress("192.0.2.1", 862, True), {}).targets == ()
