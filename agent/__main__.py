@@ -157,16 +157,35 @@ def status(config: Path | None, state_dir: Path | None, as_json: bool) -> None:
     default=1.0,
     show_default=True,
     type=click.FloatRange(0.01, 3600),
-    help="Seconds between packets.",
+    help="Seconds between attempts.",
 )
-@click.option("--timeout", default=2.0, show_default=True, type=click.FloatRange(0.01, 600))
+@click.option(
+    "--timeout",
+    default=None,
+    type=click.FloatRange(0.01, 600),
+    help="Seconds; by default 2 for packets, 0.8 of the interval for attempts that take longer.",
+)
 @click.option("--port", type=click.IntRange(1, 65535), default=None)
 @click.option(
     "--size", default=0, show_default=True, type=click.IntRange(0, 9000), help="Bytes of padding."
 )
+@click.option("--dscp", default=0, show_default=True, type=click.IntRange(0, 63))
+@click.option("--host", default=None, help="dns: the name to ask for.")
+@click.option(
+    "--transport", type=click.Choice(["udp", "tcp"]), default=None, help="dns: over what."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per observation.")
-def probe(kind: str, target: str, as_json: bool, **knobs: float | int | None) -> None:
-    """Probe TARGET once with the probe KIND (stamp, icmp) and print every packet's fate."""
+def probe(kind: str, target: str, as_json: bool, **knobs: float | int | str | None) -> None:
+    """Probe TARGET now with the probe KIND and print every attempt's fate.
+
+    TARGET is an address or a name; for http a URL, for dns the server to ask.
+
+    \b
+    pantau-agent probe icmp 192.168.1.1 --count 5
+    pantau-agent probe tcp 192.0.2.7 --port 443
+    pantau-agent probe dns 192.0.2.53 --host example.go.id
+    pantau-agent probe http https://example.go.id/ --interval 5
+    """
     from agent import oneshot
 
     try:

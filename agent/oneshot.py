@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,8 +15,8 @@ from agent.measure import Measure
 from agent.probes import PROBES
 from agent.sockets import RealNetwork
 from runtime.clock import SystemClock
-from wire.observation import Observation, Train
-from wire.policy import Role, Target
+from wire.observation import Observation, Outcome, Train
+from wire.policy import Role, Target, Transport
 
 _POLL_S = 0.2
 
@@ -36,20 +37,38 @@ def resolve(name: str) -> str:
         raise ProbeError(f"{name!r} was not resolved: {error}") from error
 
 
+PACKETS = ("icmp", "stamp")
+"""Probes of one packet and one reply, which may overlap; an attempt of the others may not."""
+
+
 def _target(kind: str, name: str, knobs: Mapping[str, Any]) -> Target:
     if kind not in PROBES:
         raise ProbeError(f"no probe {kind!r}; there are: {', '.join(sorted(PROBES))}")
-    return Target(
-        name=name,
-        link="oneshot",
-        probe=kind,
-        role=Role.ANCHOR,
-        address=resolve(name),
-        port=knobs.get("port"),
-        interval_s=knobs["interval"],
-        timeout_s=knobs["timeout"],
-        size=knobs["size"],
-    )
+    url = name if "://" in name else None
+    host = urlsplit(name).hostname if url else name
+    if not host:
+        raise ProbeError(f"{name!r}: expected http(s)://HOST[:PORT]/PATH")
+    interval = knobs["interval"]
+    timeout = knobs.get("timeout") or (2.0 if kind in PACKETS else max(0.8 * interval, 0.01))
+    transport = knobs.get("transport")
+    try:
+        return Target(
+            name=name[:128],
+            link="oneshot",
+            probe=kind,
+            role=Role.ANCHOR,
+            address=resolve(host),
+            port=knobs.get("port"),
+            interval_s=interval,
+            timeout_s=timeout,
+            size=knobs.get("size") or 0,
+            dscp=knobs.get("dscp") or 0,
+            host=knobs.get("host"),
+            url=url,
+            transport=None if transport is None else Transport(transport),
+        )
+    except msgspec.ValidationError as error:
+        raise ProbeError(str(error)) from error
 
 
 async def trouble(target: Target) -> str | None:
@@ -104,7 +123,9 @@ def _as_json(one: Observation) -> dict[str, Any]:
 
 def summary(observations: list[Observation]) -> dict[str, Any]:
     """Counts and RTT of all; null where nothing was measured."""
-    rtts = sorted(one.rtt_ns for one in observations if one.rtt_ns is not None)
+    rtts = sorted(
+        one.rtt_ns for one in observations if one.rtt_ns is not None and one.outcome is Outcome.OK
+    )
     sent = sum(not one.outcome.local for one in observations)
     lost = sum(one.outcome.lost for one in observations)
 
@@ -128,7 +149,8 @@ def _line(one: Observation) -> str:
     if one.rtt_ns is None:
         return f"seq {one.seq}: {one.outcome.name.lower().replace('_', ' ')}"
     stamp = one.stamp.name.lower().replace("_", " ")
-    return f"seq {one.seq}: {one.rtt_ns / 1e6:.3f} ms ({stamp} stamps)"
+    said = "refused after " if one.outcome is Outcome.REFUSED else ""
+    return f"seq {one.seq}: {said}{one.rtt_ns / 1e6:.3f} ms ({stamp} stamps)"
 
 
 def _words(told: dict[str, Any]) -> str:
