@@ -28,6 +28,9 @@ WINDOW_NS = 30_000_000_000
 _Recent = tuple[int, int | None, Outcome]
 """Send time, RTT and outcome: all that `status` needs, and it keeps 30 s of these."""
 
+_UNSENT = frozenset({Outcome.NOT_SENT, Outcome.LOCAL_ERROR, Outcome.DNS_ERROR})
+"""Slots that used a number and sent nothing; an ABORTED packet did leave."""
+
 Settled = Train | Gap
 
 
@@ -226,6 +229,7 @@ class Stream:
         for flight in self._settled:
             if isinstance(flight, Gap):
                 self._close(rows, taken)
+                self._count_on([flight])
                 taken.append(flight)
                 continue
             if len(rows) == MAX_ROWS:
@@ -287,10 +291,29 @@ class Stream:
             rows.clear()
 
     def _count_on(self, rows: Sequence[Flight | Gap]) -> None:
-        """Keep the newest pair of our number and the reflector's, for the next train."""
+        """Keep the newest pair of our number and the reflector's, for the next train; slots in
+        which nothing was sent move our number on, because the reflector cannot have heard them."""
         for row in rows:
-            if isinstance(row, Flight) and row.reflector_seq is not None:
-                self._prior = (row.seq, row.reflector_seq)
+            if isinstance(row, Gap):
+                if row.reason is GapReason.STALLED:
+                    self._move_on(_last_seq(row) - _first_seq(row) + 1)
+            elif row.reflector_seq is not None:
+                self._prior = (row.seq, self._highest(row.reflector_seq))
+            elif row.outcome in _UNSENT:
+                self._move_on(1)
+
+    def _move_on(self, slots: int) -> None:
+        if self._prior is not None:
+            self._prior = (self._prior[0] + slots, self._prior[1])
+
+    def _highest(self, reflected: int) -> int:
+        """The reflector's counter only rises; a lower one is of a packet that was overtaken, or
+        of a new session if it is further back than packets can be under way."""
+        if self._prior is None:
+            return reflected
+        under_way = self._timeout_ns // int(self.target.interval_s * 1_000_000_000) + 1
+        behind = self._prior[1] - reflected
+        return self._prior[1] if 0 < behind <= under_way else reflected
 
     def _train(self, rows: Sequence[Flight]) -> Train:
         target = self.target

@@ -159,17 +159,22 @@ class Uplink:
             await self._deliver(batch)
 
     async def last_words(self, seconds: float) -> None:
-        """Before the end: try once to deliver the newest batch, for at most `seconds`."""
-        batch = await self._outbox.fresh(FRESH_NS)
-        if batch is None or self.last_error is not None:
+        """Before the end: deliver what waits, for at most `seconds`; the rest stays in the spool."""
+        if self.last_error is not None:
             return
         try:
             async with asyncio.timeout(seconds):
-                answer = await self._post("evidence", "/v1/batch", batch.data)
-                if move(answer) is Move.CHECK_RECEIPT:
-                    await self._acknowledged(batch, answer)
+                while await self._one_more():
+                    pass
         except (TimeoutError, HubUnreachable) as error:
-            log.debug("the last batch stays in the spool: %s", error)
+            log.debug("what is left stays in the spool: %s", error)
+
+    async def _one_more(self) -> bool:
+        batch, _ = await self._next()
+        if batch is None:
+            return False
+        answer = await self._post("evidence", "/v1/batch", batch.data)
+        return move(answer) is Move.CHECK_RECEIPT and await self._acknowledged(batch, answer)
 
     async def _next(self) -> tuple[StoredBatch | None, bool]:
         fresh = await self._outbox.fresh(FRESH_NS)

@@ -80,7 +80,7 @@ class _Device:
                     interface=target.interface,
                     dscp=target.dscp,
                     due_ns=due_ns,
-                    fair_ns=left_ns // 2,
+                    fair_ns=left_ns // 4,
                     credentials=credentials,
                     verb=verb,
                     oids=tuple(oids),
@@ -96,7 +96,7 @@ class _Device:
         if answer.outcome is Outcome.TIMEOUT and self._silent is not None:
             self._silent += 1
             if self._silent >= _SILENT_POLLS:
-                trouble = "never answered by SNMP: a wrong community looks like this too"
+                trouble = "never answered by SNMP: wrong community or privacy passphrase?"
         self._site.emit(
             Reading(
                 link=target.link,

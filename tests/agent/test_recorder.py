@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agent.recorder import MAX_ROWS, WINDOW_NS, Flight, Recorder, Settled, Stream
 from agent.stamps import Arrival
+from collector.latency import directional
 from tests.agent.measure_kit import gaps, rows, target
 from wire.codec import decode_record, encode_record
 from wire.journal import Gap, GapReason
@@ -362,3 +363,38 @@ def test_short_numbers_are_made_whole_across_every_wrap(seq: int, behind: int) -
     stream = Recorder().open(ICMP)
     stream.next_seq = seq + behind
     assert stream.whole_seq(seq & 0xFFFF, 16) == seq
+
+
+def test_slots_without_a_packet_move_the_prior_on_so_that_they_are_no_loss() -> None:
+    recorder = Recorder()
+    stream = recorder.open(STAMP)
+    answer(stream, launch(stream, 0), reflector_seq=0)
+    recorder.settled(BOOT + 3 * SECOND)
+    flight = Flight(1)
+    flight.boot_ns = BOOT + SECOND
+    stream.ground(flight, Outcome.NOT_SENT)
+    stall(stream, 2, 51)
+    recorder.settled(BOOT + 60 * SECOND)
+    answer(stream, launch(stream, 52, BOOT + 61 * SECOND), reflector_seq=1)
+    (train,) = recorder.settled(BOOT + 70 * SECOND)
+    assert isinstance(train, Train)
+    assert train.prior == (51, 0)
+    counted = directional(train)
+    assert counted is not None
+    assert (counted.forward_lost, counted.reverse_lost) == (0, 0)
+
+
+def test_an_overtaken_packets_counter_does_not_lower_the_prior_and_a_new_sessions_does() -> None:
+    recorder = Recorder()
+    stream = recorder.open(STAMP)
+    for seq, reflected in ((0, 100), (1, 102), (2, 101)):
+        answer(stream, launch(stream, seq), reflector_seq=reflected)
+    recorder.settled(BOOT + 9 * SECOND)
+    answer(stream, launch(stream, 3, BOOT + 10 * SECOND), reflector_seq=0)
+    (train,) = recorder.settled(BOOT + 20 * SECOND)
+    assert isinstance(train, Train)
+    assert train.prior == (2, 102)
+    answer(stream, launch(stream, 4, BOOT + 21 * SECOND), reflector_seq=1)
+    (train,) = recorder.settled(BOOT + 30 * SECOND)
+    assert isinstance(train, Train)
+    assert train.prior == (3, 0)
