@@ -159,7 +159,7 @@ class Uplink:
             await self._deliver(batch)
 
     async def last_words(self, seconds: float) -> None:
-        """Before the end: deliver what waits, for at most `seconds`; the rest stays in the spool."""
+        """Before the end: deliver what waits, for at most `seconds`; the rest stays on disk."""
         if self.last_error is not None:
             return
         try:

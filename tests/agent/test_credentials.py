@@ -54,7 +54,8 @@ BAD = {
     "no version": (f"community: {CANARY}", "missing required field `version`"),
     "secret as version": (f"version: {CANARY}", "version: Invalid value that is not known here"),
     "secret as protocol": (
-        f"version: v3\nuser: u\nauth_passphrase: abcdefgh\npriv_passphrase: abcdefgh\nauth: {CANARY}",
+        f"version: v3\nuser: u\nauth_passphrase: abcdefgh\npriv_passphrase: abcdefgh\n"
+        f"auth: {CANARY}",
         "auth: Invalid enum value that is not known here",
     ),
     "number": ("version: v2c\ncommunity: 1234", "community: Expected `str`, got `int`"),

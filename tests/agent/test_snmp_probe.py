@@ -58,12 +58,13 @@ def real(agent_folder: Snmpd) -> Snmpd:
 
 
 @asynccontextmanager
-async def desk(folder: Path) -> AsyncIterator["Desk"]:
+async def desk(folder: Path, *, warm: bool = True) -> AsyncIterator["Desk"]:
     async with bench() as lab:
         hide(lab, folder)
         one = Desk(lab)
         try:
-            await one.warm()
+            if warm:
+                await one.warm()
             yield one
         finally:
             one.probe.close()
@@ -134,17 +135,18 @@ class Desk:
 
 
 @needs_snmpd
-@pytest.mark.parametrize("credentials", ["v2c", *USERS])
 async def test_a_device_is_read_by_v2c_and_by_v3_with_authentication_and_privacy(
-    real: Snmpd, tmp_path: Path, credentials: str
+    real: Snmpd, tmp_path: Path
 ) -> None:
+    wanted = [device(real.port, name=name, credentials=name) for name in ("v2c", *USERS)]
     async with desk(tmp_path) as one:
-        for row, reading in await one.poll(device(real.port, credentials=credentials), 2):
+        both = [*(await one.many(wanted)).values(), *(await one.many(wanted)).values()]
+        for row, reading in both:
             assert row.outcome is Outcome.OK
             assert row.rtt_ns is not None and 0 < row.rtt_ns < 1_000_000_000
             assert row.stamp is StampSource.USER
             assert reading.sys_uptime_cs is not None and 0 < reading.sys_uptime_cs < 60_000
-            assert (reading.link, reading.target) == ("astinet", "cpe")
+            assert reading.link == "astinet"
             assert abs(reading.boot_ns - row.sent_boot_ns) < 1000  # a train keeps microseconds
             assert (reading.interface, reading.oper_status) == ("wan0", 1)
             assert (reading.last_change_cs, reading.discontinuity_cs) == (700, 55)
@@ -154,7 +156,7 @@ async def test_a_device_is_read_by_v2c_and_by_v3_with_authentication_and_privacy
             assert (reading.in_errors, reading.out_errors) == (14, 20)
             assert (reading.in_discards, reading.out_discards) == (13, 19)
             assert (reading.values, reading.missing) == ({}, ())
-    assert one.lab.notes == {"cpe": None}
+    assert one.lab.notes == dict.fromkeys(("v2c", *USERS))
 
 
 @needs_snmpd
@@ -274,20 +276,23 @@ REFUSED = {
 
 
 @needs_snmpd
-@pytest.mark.parametrize(("credentials", "says"), REFUSED.items())
 async def test_wrong_v3_secrets_are_a_refusal_that_the_operator_hears_of(
-    real: Snmpd, tmp_path: Path, credentials: str, says: str
+    real: Snmpd, tmp_path: Path
 ) -> None:
+    wanted = [
+        device(real.port, name=name, credentials=name, timeout_s=2.0) for name in (*REFUSED, "sha")
+    ]
     async with desk(tmp_path) as one:
-        row, _ = await one.one(device(real.port, credentials=credentials, timeout_s=1.5))
-        if credentials == "wrongpriv" and row.outcome is Outcome.TIMEOUT:
-            return  # snmpd drops what it cannot decrypt
-        assert row.outcome is Outcome.REFUSED
-        assert row.rtt_ns is not None
-        assert says in (one.lab.notes["cpe"] or "")
-        row, _ = await one.one(device(real.port, credentials="sha"))
-        assert row.outcome is Outcome.OK
-        assert one.lab.notes["cpe"] is None
+        for _ in range(2):
+            found = await one.many(wanted)
+            assert found.pop("sha")[0].outcome is Outcome.OK
+            # snmpd is silent about what it cannot decrypt.
+            assert found.pop("wrongpriv")[0].outcome is Outcome.TIMEOUT
+            for name, (row, _) in found.items():
+                assert row.outcome is Outcome.REFUSED
+                assert row.rtt_ns is not None
+                assert REFUSED[name] in (one.lab.notes[name] or "")
+        assert one.lab.notes["sha"] is None
 
 
 @needs_snmpd
@@ -295,7 +300,7 @@ async def test_a_wrong_community_is_silence_and_after_three_polls_a_hint(
     real: Snmpd, tmp_path: Path
 ) -> None:
     async with desk(tmp_path) as one:
-        found = await one.poll(device(real.port, credentials="wrong", timeout_s=0.8), 3)
+        found = await one.poll(device(real.port, credentials="wrong", timeout_s=0.6), 3)
     assert {row.outcome for row, _ in found} == {Outcome.TIMEOUT}
     assert "wrong community" in (one.lab.notes["cpe"] or "")
 
@@ -352,13 +357,13 @@ MISTAKES = [
 async def test_a_target_that_makes_no_sense_is_not_measured(
     tmp_path: Path, changes: dict[str, Any], says: str
 ) -> None:
-    async with desk(tmp_path) as one:
+    async with desk(tmp_path, warm=False) as one:
         with pytest.raises(Unavailable, match=says):
             one.probe.add(one.lab.recorder.open(device(161, **changes)))
 
 
 async def test_missing_and_open_credentials_are_a_fault_of_this_machine(tmp_path: Path) -> None:
-    async with desk(tmp_path) as one:
+    async with desk(tmp_path, warm=False) as one:
         row, _ = await one.one(device(161, credentials="none"))
         assert row.outcome is Outcome.LOCAL_ERROR
         assert "there is no none.yaml" in (one.lab.notes["cpe"] or "")
@@ -632,12 +637,14 @@ async def test_no_secret_leaves_in_logs_notes_records_or_arguments(
     told = []
     with caplog.at_level(logging.DEBUG), Liar(lambda request: [request]) as liar:
         async with desk(tmp_path) as one:
-            for name in ("v2c", "wrong", *USERS, *REFUSED):
-                for port in (real.port, liar.port):
-                    wanted = device(port, credentials=name, timeout_s=0.3)
-                    _, reading = await one.one(wanted)
-                    told += [encode_record(reading).decode(), str(one.lab.notes)]
-                    told.append(msgspec.json.encode(wanted).decode())
+            wanted = [
+                device(port, name=f"{name} {port}", credentials=name, timeout_s=5.0)
+                for name in ("v2c", "wrong", *USERS, *REFUSED)
+                for port in (real.port, liar.port)
+            ]
+            for _, reading in (await one.many(wanted)).values():
+                told.append(encode_record(reading).decode())
+            told += [msgspec.json.encode(wanted).decode(), str(one.lab.notes)]
             process = one.probe._worker._process
             assert process is not None
             for file in ("cmdline", "environ"):
