@@ -174,6 +174,9 @@ def status(config: Path | None, state_dir: Path | None, as_json: bool) -> None:
 @click.option(
     "--transport", type=click.Choice(["udp", "tcp"]), default=None, help="dns: over what."
 )
+@click.option("--credentials", default=None, help="snmp: a file of /etc/pantau/credentials.")
+@click.option("--device-interface", default=None, help="snmp: ifName or ifIndex to read.")
+@click.option("--source", default=None, help="power: sysfs:FOLDER, nut:UPS@HOST, gpio:FILE.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line per observation.")
 def probe(kind: str, target: str, as_json: bool, **knobs: float | int | str | None) -> None:
     """Probe TARGET now with the probe KIND and print every attempt's fate.

@@ -65,6 +65,9 @@ def _target(kind: str, name: str, knobs: Mapping[str, Any]) -> Target:
             dscp=knobs.get("dscp") or 0,
             host=knobs.get("host"),
             url=url,
+            credentials=knobs.get("credentials"),
+            device_interface=knobs.get("device_interface"),
+            source=knobs.get("source"),
             transport=None if transport is None else Transport(transport),
         )
     except msgspec.ValidationError as error:
