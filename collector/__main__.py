@@ -81,7 +81,12 @@ def check(config: Path) -> None:
     except SettingsError as error:
         _fail(error)
         return
-    bare = sorted(set(both.nodes) - {link.node for link in both.links.values()})
+    linked = {link.node for link in both.links.values()}
+    bare = sorted(
+        node.id
+        for node in both.nodes.values()
+        if node.id not in linked and node.kind is not inventory.NodeKind.HUB
+    )
     click.echo(f"{config}: good: {len(both.nodes)} nodes, {len(both.links)} links")
     if bare:
         click.echo(f"note: nodes without a link: {', '.join(bare)}")

@@ -186,11 +186,13 @@ class _Hearing:
         """Book a packet; returns the reflector's counter for the answer."""
         self.received += 1
         segment, duplicate = self._segment(packet, source, now_ns)
+        if duplicate:
+            # Not counted: else a packet doubled on the way would hide one that was lost there.
+            return (segment.counter - 1) % 2**32
         counter = segment.counter
         segment.counter = (counter + 1) % 2**32
-        if not duplicate:
-            segment.heard_ns = self.last_heard_ns = now_ns
-            self.newest, self.source = segment, source
+        segment.heard_ns = self.last_heard_ns = now_ns
+        self.newest, self.source = segment, source
         return counter
 
     def _segment(

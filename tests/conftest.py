@@ -1,10 +1,22 @@
 """What a test needs of the machine is told by its marks; without it, the test is skipped."""
 
+import logging
 import shutil
+from collections.abc import Iterator
 
 import pytest
 
 from runtime.lab.build import available
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command that sets up logging in this process must not silence the tests after it."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -58,6 +58,7 @@ class System:
         address: str = "127.0.0.1",
         *,
         interval_s: float = 0.1,
+        timeout_s: float = 0.5,
         targets: tuple[dict[str, Any], ...] = (),
         limits: dict[str, Any] | None = None,
     ) -> None:
@@ -91,7 +92,7 @@ class System:
                         "medium": "fibre",
                         "pop": "POP-1",
                         "interval_s": interval_s,
-                        "timeout_s": 0.5,
+                        "timeout_s": timeout_s,
                         "targets": list(targets),
                     }
                 ]

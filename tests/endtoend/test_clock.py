@@ -70,7 +70,7 @@ def test_evidence_of_1970_is_placed_right_and_a_step_moves_nothing(
     stamp_file = tmp_path / "now"
     stamp_file.write_text("@1970-01-01 00:00:10\n")
     inside = faked(stamp_file)
-    system = make_system()
+    system = make_system(timeout_s=2.0)
     system.start_collector()
     system.join(inside)
     began = time.time()
