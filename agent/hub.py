@@ -47,6 +47,9 @@ def tls_context(ca_file: str | None, *, clock_known: bool) -> ssl.SSLContext:
     delivered is safe all the same, because only a signed receipt counts.
     """
     context = ssl.create_default_context(cafile=ca_file)
+    # The default from Python 3.13 on refuses many an agency's own authority for its form: an
+    # upgrade of a box must not cut it off.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if ca_file is not None and not clock_known:
         context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
     return context

@@ -1,5 +1,6 @@
 """The ledger on real files: what goes in stays in, once, in its place."""
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -277,10 +278,11 @@ def test_tallies_are_what_a_rebuild_gives_from_summaries_and_from_raw_bodies(
     tallies = ledger.tallies()
     assert tallies == rebuilt
     assert tallies["l1", "hub"].sent == 81
-    summed = sqlite3.connect(file).execute(
-        "SELECT link, target, sum(sent), sum(lost), sum(not_sent), sum(rtt_sum_ns) FROM train"
-        " GROUP BY link, target"
-    )
+    with contextlib.closing(sqlite3.connect(file)) as other:
+        summed = other.execute(
+            "SELECT link, target, sum(sent), sum(lost), sum(not_sent), sum(rtt_sum_ns) FROM train"
+            " GROUP BY link, target"
+        ).fetchall()
     assert {(row[0], row[1]): row[2:] for row in summed} == {
         key: (t.sent, t.lost, t.not_sent, t.rtt_sum_ns) for key, t in tallies.items()
     }

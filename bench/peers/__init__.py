@@ -1,0 +1,1 @@
+"""What the benches share: our probes and their peers as processes, machine line, figures."""
