@@ -102,7 +102,10 @@ class Agent:
             clean=found.previous_clean,
             alive_boot_ns=found.previous_alive_boot_ns,
         )
-        return [self._journal.start(self._version, self._digest(), former)]
+        records: list[Record] = [self._journal.start(self._version, self._digest(), former)]
+        if former.clean is False and former.epoch is not None:
+            records.append(self._journal.unsettled(former.epoch))
+        return records
 
     def _digest(self) -> str:
         """Of everything that decides what is measured and how."""

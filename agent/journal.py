@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from runtime.clock import Clock, ClockQuality, StepDetector, classify
 from wire.instant import ClockClass
-from wire.journal import Anchor, ClockStep, Heartbeat, Settings, Start, Stop
+from wire.journal import (
+    Anchor,
+    ClockStep,
+    Gap,
+    GapReason,
+    Heartbeat,
+    Settings,
+    Start,
+    Stop,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +89,16 @@ class Journal:
             previous_clean=former.clean,
             previous_alive_boot_ns=former.alive_boot_ns,
             previous_boot_id=former.boot_id.hex() if former.boot_id else None,
+        )
+
+    def unsettled(self, epoch: bytes) -> Gap:
+        """What the former life had in memory only when it died; nobody can know how much."""
+        return Gap(
+            boot_ns=self._clock.boot_ns(),
+            wall_ns=self._clock.wall_ns(),
+            reason=GapReason.UNSETTLED,
+            epoch=epoch.hex(),
+            detail="in memory only when the process ended without notice",
         )
 
     def heartbeat(

@@ -68,6 +68,9 @@ class Uplink:
         self._backoff = Backoff(settings.backoff_base_s, settings.backoff_cap_s, chance)
         self._backlog = ByteRate(settings.backlog_bytes_per_s)
         self._wake = asyncio.Event()
+        self._hub_is_back = asyncio.Event()
+        """Ends a wait after a failure; a newly sealed batch does not, or no wait were ever longer
+        than a minute."""
         self._reached = False
         self.last_error: str | None = None
         """Why the hub was not reached, in words; None while it is."""
@@ -136,7 +139,7 @@ class Uplink:
         if error is None and self.last_error is not None:
             log.info("the hub is reached again")
             self._backoff.worked()
-            self._wake.set()
+            self._hub_is_back.set()
         elif error is not None and self.last_error is None:
             log.warning("the hub is not reached: %s", error)
         self.last_error = error
@@ -153,7 +156,7 @@ class Uplink:
                 continue
             if not fresh:
                 wait_s = self._backlog.wait_s(self._clock.boot_ns())
-                if wait_s > 0 and await self._woken_within(wait_s):
+                if wait_s > 0 and await _within(self._wake, wait_s):
                     continue
                 self._backlog.sent(len(batch.data), self._clock.boot_ns())
             await self._deliver(batch)
@@ -182,16 +185,9 @@ class Uplink:
             return fresh, True
         return await self._outbox.oldest(), False
 
-    async def _woken_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return False
-        return True
-
     async def _deliver(self, batch: StoredBatch) -> None:
         """One attempt, and what follows from it; the wait after a failure included."""
+        self._hub_is_back.clear()
         try:
             answer = await self._post("evidence", "/v1/batch", batch.data)
         except HubUnreachable as error:
@@ -240,4 +236,14 @@ class Uplink:
 
     async def _pause(self, seconds: float) -> None:
         """Wait, or less if the status lane finds the hub."""
-        await self._woken_within(max(seconds, 0.05))
+        await _within(self._hub_is_back, max(seconds, 0.05))
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    """Whether `event` was set before `seconds` had passed."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

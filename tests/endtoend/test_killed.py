@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from wire.codec import decode_body
-from wire.journal import Start
+from wire.journal import Gap, GapReason, Start
 
 KILLS = 20
 PAUSE_S = 1.2
@@ -17,8 +17,8 @@ INTERVAL_S = 0.1
 UNSETTLED_S = 0.3 + 0.5 + 0.7
 
 
-def starts(system: Any) -> list[Start]:
-    """Start records in the ledger, in order of their time."""
+def journal(system: Any, kind: type[Start] | type[Gap]) -> list[Any]:
+    """Records of one kind in the ledger, in order of their time."""
     from collector.ledger.sqlite import SqliteLedger
 
     ledger = SqliteLedger(system.folder / "hub" / "ledger.db")
@@ -28,11 +28,11 @@ def starts(system: Any) -> list[Start]:
             for agent in ledger.agents()
             for batch, _ in ledger.placed_batches(agent.agent_id)
             for record in decode_body(batch.body, batch.header.raw_len)
-            if isinstance(record, Start)
+            if isinstance(record, kind)
         ]
     finally:
         ledger.close()
-    return sorted(found, key=lambda start: start.boot_ns)
+    return sorted(found, key=lambda record: record.boot_ns)
 
 
 @pytest.fixture
@@ -60,10 +60,12 @@ def test_an_agent_killed_at_random_instants_loses_nothing_that_was_durable(
     # Independent witness: the reflector heard every packet; what it heard and the ledger does
     # not hold was in memory when the agent died, and never more than that.
     assert proof.observations > heard - KILLS * UNSETTLED_S / INTERVAL_S
-    lives = starts(system)
+    lives = journal(system, Start)
     assert len(lives) == KILLS + 1
     assert lives[0].previous_epoch is None
     assert [life.previous_clean for life in lives[1:]] == [False] * KILLS
+    gaps = [gap for gap in journal(system, Gap) if gap.reason is GapReason.UNSETTLED]
+    assert [gap.epoch for gap in gaps] == [life.previous_epoch for life in lives[1:]]
 
 
 def test_a_collector_killed_at_random_instants_loses_nothing_it_acknowledged(
@@ -81,7 +83,7 @@ def test_a_collector_killed_at_random_instants_loses_nothing_it_acknowledged(
     proof = system.prove()
     assert (proof.repeats, proof.holes) == (0, 0)
     # One life of the agent: every slot from 0 to the last is there, killed collector or not.
-    assert len(starts(system)) == 1
+    assert len(journal(system, Start)) == 1
     assert proof.observations > KILLS * 0.3 / INTERVAL_S
 
 
