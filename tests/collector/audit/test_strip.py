@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -30,7 +32,7 @@ def test_runs_are_maximal_and_hold_every_second(seconds: list[int]) -> None:
     assert one.seconds().tolist() == seconds
     assert one.end_s == 1_000 + len(seconds)
     runs = list(one.runs())
-    assert all(a[1] == b[0] and a[2] != b[2] for a, b in zip(runs, runs[1:], strict=False))
+    assert all(a[1] == b[0] and a[2] != b[2] for a, b in itertools.pairwise(runs))
 
 
 @given(SECONDS)
