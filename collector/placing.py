@@ -12,7 +12,7 @@ from wire.instant import ClockClass
 from wire.journal import Anchor
 
 SECOND = 1_000_000_000
-_DRIFT_PPM = 100
+DRIFT_PPM = 100
 """Bound on a cheap quartz between two anchors (delivery 2.6)."""
 _CLASS_ERROR_NS = {
     ClockClass.A: SECOND // 100,
@@ -23,7 +23,7 @@ _CLASS_ERROR_NS = {
 
 def _distance_error_ns(anchor: Anchor, boot_ns: int) -> int:
     """The anchor's error, grown by the drift over the distance to `boot_ns`."""
-    return anchor.error_ns + abs(boot_ns - anchor.boot_ns) * _DRIFT_PPM // 1_000_000
+    return anchor.error_ns + abs(boot_ns - anchor.boot_ns) * DRIFT_PPM // 1_000_000
 
 
 def by_anchor(anchor: Anchor, boot_ns: int) -> Placement:

@@ -4,7 +4,10 @@
 the evidence, and it improves when a later anchor of the same boot arrives.
 """
 
-VERSION = 1
+VERSION = 2
+
+MIGRATIONS = {1: "CREATE INDEX batch_boot ON batch (agent_id, boot_id, last_boot_ns);"}
+"""What brings a ledger of this schema to the next."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -31,6 +34,7 @@ CREATE TABLE batch (
   header BLOB NOT NULL, signature BLOB NOT NULL, body BLOB NOT NULL,
   UNIQUE (agent_id, epoch, seq)
 ) STRICT;
+CREATE INDEX batch_boot ON batch (agent_id, boot_id, last_boot_ns);
 CREATE INDEX batch_digest ON batch (agent_id, digest);
 -- Two batches with one predecessor are a fork: a cloned box, or a rewritten history.
 CREATE UNIQUE INDEX batch_previous ON batch (agent_id, previous) WHERE previous <> zeroblob(32);

@@ -30,7 +30,7 @@ from collector.ledger import (
     add,
 )
 from collector.ledger.heads import EpochReach, head
-from collector.ledger.schema import SCHEMA, VERSION
+from collector.ledger.schema import MIGRATIONS, SCHEMA, VERSION
 from collector.placing import believable, by_anchor, nearest, place
 from wire.batch import NO_DIGEST, Batch, Header, parse_header
 from wire.errors import Refusal, WireError
@@ -63,7 +63,7 @@ class SqliteLedger:
         self._migrate()
         self.ledger_id: bytes = self._one("SELECT value FROM meta WHERE key='ledger_id'")[0]
         self._data_version = self._one("PRAGMA data_version")[0]
-        self._moved = {row[0] for row in self._rows("SELECT DISTINCT agent_id FROM segment")}
+        self._moved = {row[0] for row in self.rows("SELECT DISTINCT agent_id FROM segment")}
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -75,21 +75,24 @@ class SqliteLedger:
             raise LedgerError(f"{self._file}: {error}") from error
 
     def _migrate(self) -> None:
-        with self._transaction():
+        with self.transaction():
             version = self._one("PRAGMA user_version")[0]
             if version > VERSION:
                 raise LedgerError(f"{self._file}: written by a newer pantau (schema {version})")
             if version == 0:
                 self._db.execute(SCHEMA)
                 self._db.execute("INSERT INTO meta VALUES ('ledger_id', ?)", (os.urandom(16),))
-                self._db.execute(f"PRAGMA user_version={VERSION}")
+            for older in range(version or VERSION, VERSION):
+                self._db.execute(MIGRATIONS[older])
+            self._db.execute(f"PRAGMA user_version={VERSION}")
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[apsw.Connection]:
+        """All or nothing, for those that keep tables beside these; durable on leaving."""
         with self._lock, self._translated():
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                yield
+                yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
                 if not self._db.get_autocommit():
@@ -101,7 +104,8 @@ class SqliteLedger:
         assert row is not None, sql
         return row
 
-    def _rows(self, sql: str, values: tuple[Value, ...] = ()) -> list[Row]:
+    def rows(self, sql: str, values: tuple[Value, ...] = ()) -> list[Row]:
+        """The result of a query."""
         with self._lock, self._translated():
             return self._db.execute(sql, values).fetchall()
 
@@ -109,17 +113,17 @@ class SqliteLedger:
 
     def add_token(self, row: TokenRow) -> None:
         """Keep a new join token."""
-        with self._transaction():
+        with self.transaction():
             self._db.execute("INSERT INTO token VALUES (?,?,?,?,?,?)", row)
 
     def token(self, token_id: bytes) -> TokenRow | None:
         """The token of this id."""
-        rows = self._rows("SELECT * FROM token WHERE token_id=?", (token_id,))
+        rows = self.rows("SELECT * FROM token WHERE token_id=?", (token_id,))
         return TokenRow(*rows[0]) if rows else None
 
     def enrol(self, token_id: bytes, agent: Agent) -> Agent:
         """Use the token for this agent; a repeat by the same key returns the first answer."""
-        with self._transaction():
+        with self.transaction():
             used_by = self._one("SELECT used_by FROM token WHERE token_id=?", (token_id,))[0]
             if used_by is not None:
                 first = Agent(*self._one("SELECT * FROM agent WHERE agent_id=?", (used_by,)))
@@ -134,11 +138,11 @@ class SqliteLedger:
 
     def agents(self) -> list[Agent]:
         """All agents, the revoked ones too."""
-        return [Agent(*row) for row in self._rows("SELECT * FROM agent ORDER BY node, agent_id")]
+        return [Agent(*row) for row in self.rows("SELECT * FROM agent ORDER BY node, agent_id")]
 
     def revoke(self, agent_id: bytes, wall_ns: int) -> bool:
         """Refuse this agent from now on; False if it is unknown or revoked already."""
-        with self._transaction():
+        with self.transaction():
             self._db.execute(
                 "UPDATE agent SET revoked_wall_ns=? WHERE agent_id=? AND revoked_wall_ns IS NULL",
                 (wall_ns, agent_id),
@@ -147,10 +151,10 @@ class SqliteLedger:
 
     def ssids(self, links: list[str]) -> dict[str, int]:
         """STAMP session ids of these links, given once and kept."""
-        known = {link: ssid for ssid, link in self._rows("SELECT ssid, link FROM session")}
+        known = {link: ssid for ssid, link in self.rows("SELECT ssid, link FROM session")}
         new = [link for link in links if link not in known]
         if new:
-            with self._transaction():
+            with self.transaction():
                 free = iter(sorted(set(range(1, 65536)) - set(known.values())))
                 for link in new:
                     ssid = next(free, None)
@@ -164,7 +168,7 @@ class SqliteLedger:
 
     def store(self, entries: list[Entry]) -> list[Stored]:
         """Make the entries durable in one transaction, in order."""
-        with self._transaction():
+        with self.transaction():
             return [self._store(entry) for entry in entries]
 
     def _store(self, entry: Entry) -> Stored:
@@ -373,7 +377,7 @@ class SqliteLedger:
     def holds(self, agent_id: bytes, epoch: bytes, seq: int) -> bool:
         """Whether this batch is here."""
         return bool(
-            self._rows(
+            self.rows(
                 "SELECT 1 FROM batch WHERE agent_id=? AND epoch=? AND seq=?", (agent_id, epoch, seq)
             )
         )
@@ -390,11 +394,11 @@ class SqliteLedger:
 
     def tallies(self) -> dict[tuple[str, str], Tally]:
         """Counters by (link, target)."""
-        return {(row[0], row[1]): _tally(row[2:]) for row in self._rows("SELECT * FROM tally")}
+        return {(row[0], row[1]): _tally(row[2:]) for row in self.rows("SELECT * FROM tally")}
 
     def gap_observations(self) -> dict[tuple[str, str], int]:
         """Observations listed as lost, by (link, target), of the records that name both."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT link, target, sum(observations) FROM gap"
             " WHERE link NOTNULL AND target NOTNULL AND observations NOTNULL GROUP BY 1, 2"
         )
@@ -402,9 +406,9 @@ class SqliteLedger:
 
     def placed_batches(self, agent_id: bytes) -> Iterator[tuple[Batch, Placement]]:
         """An agent's evidence, by epoch and sequence, as received, with its place in time."""
-        keys = self._rows("SELECT id FROM batch WHERE agent_id=? ORDER BY epoch, seq", (agent_id,))
+        keys = self.rows("SELECT id FROM batch WHERE agent_id=? ORDER BY epoch, seq", (agent_id,))
         for (batch_id,) in keys:
-            header, signature, body, *placed = self._rows(
+            header, signature, body, *placed = self.rows(
                 "SELECT header, signature, body, offset_ns, error_ns, placed_by FROM batch"
                 " JOIN placement ON batch_id=id WHERE id=?",
                 (batch_id,),
@@ -414,7 +418,7 @@ class SqliteLedger:
 
     def changed(self) -> bool:
         """Whether another process wrote to this ledger since the last call."""
-        version = self._rows("PRAGMA data_version")[0][0]
+        version = self.rows("PRAGMA data_version")[0][0]
         if version == self._data_version:
             return False
         self._data_version = version

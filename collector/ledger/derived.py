@@ -1,0 +1,419 @@
+"""What is read out of the evidence for the audit, beside it in the same file: derivable again.
+
+`derive` walks the batches in the order of their arrival and notes in one transaction what they
+say and that they were read, so that a crash reads none twice. A change of what is derived raises
+DERIVED_VERSION, and the next start reads everything anew.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import apsw
+
+from collector.audit.evidence import Span
+from collector.audit.strip import Strip, View
+from collector.ledger import PlacedBy, Placement
+from collector.ledger.sqlite import Row, SqliteLedger
+from collector.settle.clockmap import BUCKET_NS
+from collector.settle.stretch import Stretch, pack_beats, unpack_beats
+from wire.batch import Batch, Header, parse_header
+from wire.instant import MAX_NS
+from wire.journal import Anchor
+
+NS = 1_000_000_000
+ALIVE_EVERY_S = 5
+"""How often the collector notes that it runs."""
+HOUR_S = 3600
+DAY_S = 86_400
+DERIVED_VERSION = b"1"
+REACH_S = 21_600
+"""No batch holds more than this: batches are sealed each minute, or when they are full."""
+_MARGIN_S = 300
+"""How far a place by interpolation may lie from one by the nearest anchor: 35 days at 100 ppm."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS stretch (
+  batch_id INTEGER NOT NULL REFERENCES batch (id), link TEXT NOT NULL, target TEXT NOT NULL,
+  view INTEGER NOT NULL, interval_ns INTEGER NOT NULL, first_boot_ns INTEGER NOT NULL,
+  last_boot_ns INTEGER NOT NULL, from_s INTEGER NOT NULL, to_s INTEGER NOT NULL,
+  beats BLOB NOT NULL, PRIMARY KEY (batch_id, link, target, view)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS stretch_when ON stretch (link, from_s);
+
+CREATE TABLE IF NOT EXISTS life (
+  agent_id BLOB NOT NULL, epoch BLOB NOT NULL, boot_id BLOB NOT NULL,
+  first_boot_ns INTEGER NOT NULL, last_boot_ns INTEGER NOT NULL, stopped INTEGER NOT NULL,
+  first_batch INTEGER NOT NULL, PRIMARY KEY (agent_id, epoch)
+) STRICT, WITHOUT ROWID;
+
+-- Readings of devices and of power, by link: `line` is the record as it was signed.
+CREATE TABLE IF NOT EXISTS sample (
+  batch_id INTEGER NOT NULL REFERENCES batch (id), link TEXT NOT NULL, target TEXT NOT NULL,
+  kind TEXT NOT NULL, boot_ns INTEGER NOT NULL, at_s INTEGER NOT NULL, line BLOB NOT NULL,
+  PRIMARY KEY (batch_id, link, target, kind, boot_ns)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sample_when ON sample (link, kind, at_s);
+
+CREATE TABLE IF NOT EXISTS dirty (
+  link TEXT NOT NULL, hour INTEGER NOT NULL, PRIMARY KEY (link, hour)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS strip (
+  link TEXT NOT NULL, day INTEGER NOT NULL, runs BLOB NOT NULL, PRIMARY KEY (link, day)
+) STRICT, WITHOUT ROWID;
+
+-- The collector's own life, which nothing signs: when it ran, it heard.
+CREATE TABLE IF NOT EXISTS hub_run (
+  id INTEGER PRIMARY KEY, began_s INTEGER NOT NULL, alive_s INTEGER NOT NULL
+) STRICT;
+"""
+_TABLES = ("stretch", "life", "sample", "dirty", "strip")
+
+
+class Unread(NamedTuple):
+    """A batch that was not derived from yet."""
+
+    batch_id: int
+    batch: Batch
+    received_wall_ns: int
+    placement: Placement
+
+
+class Sample(NamedTuple):
+    """A device's or a power source's record and when it was made."""
+
+    target: str
+    kind: str
+    boot_ns: int
+    at_s: int
+    line: bytes
+
+
+class Derived(NamedTuple):
+    """What one batch says to the audit."""
+
+    unread: Unread
+    stretches: tuple[Stretch, ...]
+    samples: tuple[tuple[str, Sample], ...]
+    """(link, sample)"""
+    stopped: bool
+    anchor: Anchor | None
+    """The hub's clock as the batch's newest heartbeat knew it, if it can be believed."""
+
+
+class StretchRow(NamedTuple):
+    """A stretch with what places it."""
+
+    agent_id: bytes
+    boot_id: bytes
+    epoch: bytes
+    placement: Placement
+    stretch: Stretch
+
+
+class LifeRow(NamedTuple):
+    """One epoch of an agent by its batches that are here."""
+
+    agent_id: bytes
+    epoch: bytes
+    boot_id: bytes
+    first_boot_ns: int
+    last_boot_ns: int
+    stopped: bool
+    placement: Placement
+
+
+def _placement(row: Row) -> Placement:
+    return Placement(row[0], row[1], PlacedBy(row[2]))
+
+
+def _day_strip(db: apsw.Connection, link: str, day: int) -> Strip:
+    row = db.execute("SELECT runs FROM strip WHERE link=? AND day=?", (link, day)).fetchone()
+    return Strip.nothing(day, day + DAY_S) if row is None else Strip.from_bytes(day, row[0])
+
+
+def _day(second: int) -> int:
+    return second - second % DAY_S
+
+
+def _soil(db: apsw.Connection, link: str, from_s: int, to_s: int) -> None:
+    """Mark the hours of these seconds, and what may lie beside them, for weaving anew."""
+    for hour in range((from_s - _MARGIN_S) // HOUR_S, (to_s + _MARGIN_S) // HOUR_S + 1):
+        db.execute("INSERT OR IGNORE INTO dirty VALUES (?,?)", (link, hour))
+
+
+def _leads(db: apsw.Connection, header: Header, anchor: Anchor) -> bool:
+    """Whether the anchor is the best of its bucket: else the clock map is as it was."""
+    start_ns = anchor.boot_ns - anchor.boot_ns % BUCKET_NS
+    row = db.execute(
+        "SELECT boot_ns FROM anchor WHERE agent_id=? AND boot_id=? AND boot_ns>=? AND boot_ns<?"
+        " ORDER BY error_ns, boot_ns LIMIT 1",
+        (header.agent_id, header.boot_id, start_ns, start_ns + BUCKET_NS),
+    ).fetchone()
+    return row is not None and row[0] == anchor.boot_ns
+
+
+def _replace(db: apsw.Connection, header: Header, anchor: Anchor) -> None:
+    """Let what this anchor places otherwise be woven anew: all between its neighbours."""
+    at = (header.agent_id, header.boot_id)
+    bucket = anchor.boot_ns // BUCKET_NS
+    before, after = db.execute(
+        "SELECT (SELECT max(boot_ns) FROM anchor WHERE agent_id=?1 AND boot_id=?2 AND boot_ns<?3),"
+        " (SELECT min(boot_ns) FROM anchor WHERE agent_id=?1 AND boot_id=?2 AND boot_ns>=?4)",
+        (*at, bucket * BUCKET_NS, (bucket + 1) * BUCKET_NS),
+    ).fetchone() or (None, None)
+    between = (
+        0 if before is None else before - before % BUCKET_NS,
+        MAX_NS if after is None else after - after % BUCKET_NS + BUCKET_NS,
+    )
+    batches = (
+        "JOIN batch b ON b.id=x.batch_id JOIN placement p ON p.batch_id=b.id"
+        " WHERE b.agent_id=? AND b.boot_id=? AND b.last_boot_ns BETWEEN ? AND ?"
+    )
+    stretches: list[Row] = db.execute(
+        "SELECT x.batch_id, x.link, x.target, x.view, x.from_s, x.to_s,"
+        " (x.first_boot_ns + p.offset_ns) / ?, (x.last_boot_ns + p.offset_ns) / ?"
+        f" FROM stretch x {batches}",
+        (NS, NS, *at, *between),
+    ).fetchall()
+    for batch_id, link, target, view, *spans in stretches:
+        _soil(db, link, spans[0], spans[1])
+        if spans[:2] != spans[2:]:
+            _soil(db, link, spans[2], spans[3])
+            db.execute(
+                "UPDATE stretch SET from_s=?, to_s=?"
+                " WHERE batch_id=? AND link=? AND target=? AND view=?",
+                (spans[2], spans[3], batch_id, link, target, view),
+            )
+    db.execute(
+        "UPDATE sample SET at_s=(sample.boot_ns + p.offset_ns) / ? FROM batch b"
+        " JOIN placement p ON p.batch_id=b.id WHERE b.id=sample.batch_id"
+        " AND b.agent_id=? AND b.boot_id=? AND b.last_boot_ns BETWEEN ? AND ?",
+        (NS, *at, *between),
+    )
+
+
+class DerivedStore:
+    """Tables beside the ledger's own, on its connection."""
+
+    def __init__(self, ledger: SqliteLedger) -> None:
+        """Make the tables, or empty them where they were derived otherwise."""
+        self._ledger = ledger
+        with ledger.transaction() as db:
+            db.execute(SCHEMA)
+            row = db.execute("SELECT value FROM meta WHERE key='derived_version'").fetchone()
+            if row is None or row[0] != DERIVED_VERSION:
+                for table in _TABLES:
+                    db.execute(f"DELETE FROM {table}")
+                db.execute(
+                    "INSERT OR REPLACE INTO meta VALUES ('derived_version', ?),"
+                    " ('derived_batch', ?)",
+                    (DERIVED_VERSION, (0).to_bytes(8, "big")),
+                )
+
+    # --- from batches ---------------------------------------------------------------------
+
+    def behind(self) -> int:
+        """Batches that were not derived from yet."""
+        newest = self._ledger.rows("SELECT coalesce(max(id), 0) FROM batch")[0][0]
+        return int(newest) - self._cursor()
+
+    def _cursor(self) -> int:
+        value = self._ledger.rows("SELECT value FROM meta WHERE key='derived_batch'")[0][0]
+        return int.from_bytes(value, "big")
+
+    def unread(self, limit: int) -> list[Unread]:
+        """The next batches to derive from, in the order of their arrival."""
+        rows = self._ledger.rows(
+            "SELECT id, header, signature, body, received_wall_ns, offset_ns, error_ns, placed_by"
+            " FROM batch"
+            " JOIN placement ON batch_id=id WHERE id>? ORDER BY id LIMIT ?",
+            (self._cursor(), limit),
+        )
+        return [
+            Unread(
+                row[0],
+                Batch(parse_header(row[1]), row[1], row[2], row[3]),
+                row[4],
+                _placement(row[5:8]),
+            )
+            for row in rows
+        ]
+
+    def derive(self, derived: Sequence[Derived]) -> None:
+        """Keep what these batches say, and that they were read; all or nothing."""
+        with self._ledger.transaction() as db:
+            for one in derived:
+                self._keep(db, one)
+            db.execute(
+                "UPDATE meta SET value=? WHERE key='derived_batch'",
+                (derived[-1].unread.batch_id.to_bytes(8, "big"),),
+            )
+
+    def _keep(self, db: apsw.Connection, one: Derived) -> None:
+        batch_id, batch, _, placement = one.unread
+        header, offset_ns = batch.header, placement.offset_ns
+        for s in one.stretches:
+            from_s = (s.first_boot_ns + offset_ns) // NS
+            to_s = (s.last_boot_ns + offset_ns) // NS
+            db.execute(
+                "INSERT OR IGNORE INTO stretch VALUES (?,?,?,?,?,?,?,?,?,?)",
+                (batch_id, *s[:-1], from_s, to_s, pack_beats(s.beats)),
+            )
+            _soil(db, s.link, from_s, to_s)
+        for link, sample in one.samples:
+            db.execute(
+                "INSERT OR IGNORE INTO sample VALUES (?,?,?,?,?,?,?)", (batch_id, link, *sample)
+            )
+            _soil(db, link, sample.at_s, sample.at_s)
+        db.execute(
+            "INSERT INTO life VALUES (?1,?2,?3,?4,?5,?6,?7) ON CONFLICT DO UPDATE SET"
+            " first_batch=CASE WHEN ?4 < first_boot_ns THEN ?7 ELSE first_batch END,"
+            " first_boot_ns=min(first_boot_ns, ?4), last_boot_ns=max(last_boot_ns, ?5),"
+            " stopped=max(stopped, ?6)",
+            (
+                header.agent_id,
+                header.epoch,
+                header.boot_id,
+                header.first_boot_ns,
+                header.last_boot_ns,
+                int(one.stopped),
+                batch_id,
+            ),
+        )
+        if one.anchor is not None and _leads(db, header, one.anchor):
+            _replace(db, header, one.anchor)
+
+    # --- seconds --------------------------------------------------------------------------
+
+    def dirty(self, limit: int) -> list[tuple[str, int]]:
+        """(link, UTC hour) to weave anew, the oldest first."""
+        return [
+            (link, hour)
+            for link, hour in self._ledger.rows(
+                "SELECT link, hour FROM dirty ORDER BY hour, link LIMIT ?", (limit,)
+            )
+        ]
+
+    def stretches(self, link: str, start_s: int, end_s: int) -> list[StretchRow]:
+        """All stretches of a link that may touch [start_s, end_s)."""
+        rows = self._ledger.rows(
+            "SELECT b.agent_id, b.boot_id, b.epoch, p.offset_ns, p.error_ns, p.placed_by,"
+            " s.link, s.target, s.view, s.interval_ns, s.first_boot_ns, s.last_boot_ns, s.beats"
+            " FROM stretch s JOIN batch b ON b.id=s.batch_id JOIN placement p ON p.batch_id=b.id"
+            " WHERE s.link=? AND s.from_s>=? AND s.from_s<? AND s.to_s>=?"
+            " ORDER BY b.agent_id, b.epoch, b.seq",
+            (link, start_s - REACH_S, end_s + _MARGIN_S, start_s - _MARGIN_S),
+        )
+        return [
+            StretchRow(
+                row[0],
+                row[1],
+                row[2],
+                _placement(row[3:6]),
+                Stretch(
+                    row[6], row[7], View(row[8]), row[9], row[10], row[11], unpack_beats(row[12])
+                ),
+            )
+            for row in rows
+        ]
+
+    def anchors(self, agent_id: bytes, boot_id: bytes) -> list[Anchor]:
+        """All anchors of one boot of an agent."""
+        rows = self._ledger.rows(
+            "SELECT boot_ns, hub_wall_ns, error_ns FROM anchor"
+            " WHERE agent_id=? AND boot_id=? ORDER BY boot_ns",
+            (agent_id, boot_id),
+        )
+        return [Anchor(*row) for row in rows]
+
+    def keep_hours(self, link: str, hours: Sequence[Strip]) -> None:
+        """Put woven hours into their days, and mark them clean; all or nothing."""
+        with self._ledger.transaction() as db:
+            days: dict[int, list[Strip]] = {}
+            for hour in hours:
+                days.setdefault(_day(hour.start_s), []).append(hour)
+            for day, parts in days.items():
+                seconds = _day_strip(db, link, day).seconds()
+                for part in parts:
+                    seconds[part.start_s - day : part.end_s - day] = part.seconds()
+                runs = Strip.of_seconds(day, seconds).to_bytes()
+                db.execute("INSERT OR REPLACE INTO strip VALUES (?,?,?)", (link, day, runs))
+            for hour in hours:
+                db.execute(
+                    "DELETE FROM dirty WHERE link=? AND hour=?", (link, hour.start_s // HOUR_S)
+                )
+
+    def strips(self, link: str, start_s: int, end_s: int) -> list[Strip]:
+        """The days of a link that touch [start_s, end_s) and of which anything is known."""
+        rows = self._ledger.rows(
+            "SELECT day, runs FROM strip WHERE link=? AND day>? AND day<? ORDER BY day",
+            (link, start_s - DAY_S, end_s),
+        )
+        return [Strip.from_bytes(day, runs) for day, runs in rows]
+
+    def known_span(self, link: str) -> Span | None:
+        """From the first to the last day of which anything is known of a link."""
+        first, last = self._ledger.rows(
+            "SELECT min(day), max(day) FROM strip WHERE link=?", (link,)
+        )[0]
+        return None if first is None else Span(first, last + DAY_S)
+
+    # --- lives and samples ----------------------------------------------------------------
+
+    def lives(self, agent_ids: Sequence[bytes]) -> list[LifeRow]:
+        """All epochs of these agents."""
+        marks = ",".join("?" * len(agent_ids))
+        rows = self._ledger.rows(
+            "SELECT l.agent_id, l.epoch, l.boot_id, l.first_boot_ns, l.last_boot_ns, l.stopped,"
+            " p.offset_ns, p.error_ns, p.placed_by FROM life l"
+            f" JOIN placement p ON p.batch_id=l.first_batch WHERE l.agent_id IN ({marks})",
+            tuple(agent_ids),
+        )
+        return [
+            LifeRow(row[0], row[1], row[2], row[3], row[4], bool(row[5]), _placement(row[6:9]))
+            for row in rows
+        ]
+
+    def samples(self, link: str, kind: str, start_s: int, end_s: int) -> list[Sample]:
+        """Records of one kind about a link, made in [start_s, end_s), and the last one before.
+
+        Only those that have a place on the calendar.
+        """
+        wanted = (
+            "SELECT s.target, s.kind, s.boot_ns, s.at_s, s.line FROM sample s"
+            " JOIN placement p ON p.batch_id=s.batch_id"
+            " WHERE s.link=? AND s.kind=? AND p.placed_by<>'received' AND "
+        )
+        before = self._ledger.rows(
+            f"{wanted} s.at_s<? ORDER BY s.at_s DESC LIMIT 1", (link, kind, start_s)
+        )
+        within = self._ledger.rows(
+            f"{wanted} s.at_s>=? AND s.at_s<? ORDER BY s.at_s, s.target",
+            (link, kind, start_s, end_s),
+        )
+        return [Sample(row[0], row[1], row[2], row[3], row[4]) for row in (*before, *within)]
+
+    # --- the hub's own life ---------------------------------------------------------------
+
+    def begin_run(self, now_s: int) -> int:
+        """The collector began to hear; returns the id for `keep_alive`."""
+        with self._ledger.transaction() as db:
+            db.execute("INSERT INTO hub_run VALUES (NULL, ?, ?)", (now_s, now_s))
+            return db.last_insert_rowid()
+
+    def keep_alive(self, run: int, now_s: int) -> None:
+        """The collector still hears."""
+        with self._ledger.transaction() as db:
+            db.execute("UPDATE hub_run SET alive_s=max(alive_s, ?) WHERE id=?", (now_s, run))
+
+    def hub_off(self, start_s: int, end_s: int) -> tuple[Span, ...]:
+        """When the collector did not run, within [start_s, end_s) and after its first start."""
+        rows = self._ledger.rows("SELECT began_s, alive_s FROM hub_run ORDER BY began_s")
+        off: list[Span] = []
+        heard_s: int | None = None
+        for began_s, alive_s in rows:
+            if heard_s is not None and began_s > heard_s + ALIVE_EVERY_S:
+                off.append(Span(max(heard_s, start_s), min(began_s, end_s)))
+            heard_s = alive_s if heard_s is None else max(heard_s, alive_s)
+        return tuple(span for span in off if span.length_s > 0)
