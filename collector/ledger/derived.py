@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import apsw
+import numpy as np
 
 from collector.audit.evidence import Span
 from collector.audit.strip import Strip, View
@@ -327,22 +328,31 @@ class DerivedStore:
         )
         return [Anchor(*row) for row in rows]
 
-    def keep_hours(self, link: str, hours: Sequence[Strip]) -> None:
-        """Put woven hours into their days, and mark them clean; all or nothing."""
+    def keep_hours(self, link: str, hours: Sequence[Strip]) -> Span | None:
+        """Put woven hours into their days, and mark them clean; all or nothing.
+
+        Returns the span from the first to the last second that shows something else than before.
+        """
+        days: dict[int, list[Strip]] = {}
+        for hour in hours:
+            days.setdefault(_day(hour.start_s), []).append(hour)
+        changed: list[int] = []
         with self._ledger.transaction() as db:
-            days: dict[int, list[Strip]] = {}
-            for hour in hours:
-                days.setdefault(_day(hour.start_s), []).append(hour)
             for day, parts in days.items():
-                seconds = _day_strip(db, link, day).seconds()
+                before = _day_strip(db, link, day).seconds()
+                seconds = before.copy()
                 for part in parts:
                     seconds[part.start_s - day : part.end_s - day] = part.seconds()
-                runs = Strip.of_seconds(day, seconds).to_bytes()
-                db.execute("INSERT OR REPLACE INTO strip VALUES (?,?,?)", (link, day, runs))
+                others = np.flatnonzero(seconds != before)
+                if len(others):
+                    changed += [day + int(others[0]), day + int(others[-1]) + 1]
+                    runs = Strip.of_seconds(day, seconds).to_bytes()
+                    db.execute("INSERT OR REPLACE INTO strip VALUES (?,?,?)", (link, day, runs))
             for hour in hours:
                 db.execute(
                     "DELETE FROM dirty WHERE link=? AND hour=?", (link, hour.start_s // HOUR_S)
                 )
+        return Span(min(changed), max(changed)) if changed else None
 
     def strips(self, link: str, start_s: int, end_s: int) -> list[Strip]:
         """The days of a link that touch [start_s, end_s) and of which anything is known."""
