@@ -18,12 +18,14 @@ from collector.desk import Desk
 from collector.fleet import Fleet
 from collector.ingest import Ingest, ReceiptSigner
 from collector.inventory import ReflectorAddress
+from collector.ledger.derived import DerivedStore
 from collector.ledger.sqlite import SqliteLedger
 from collector.live import Live
 from collector.reflector import Reflector, ReflectorSettings
 from collector.roster import Roster
 from collector.sessions import SessionTable
 from collector.settings import Located
+from collector.settle.service import SettleService
 from collector.web import strangers
 from collector.web.agents import AgentEndpoints
 from collector.web.pages import Pages
@@ -64,6 +66,7 @@ class Collector:
         self.board = Board(
             fleet, Live(settings.silence_after_s), self.table, self.counters, clock.quality
         )
+        self.settling = SettleService(DerivedStore(self.ledger), fleet, self.roster, clock)
         self._committer = Committer(self.ledger, settings.limits.commit_queue)
         signer = ReceiptSigner(self.ledger.ledger_id, identity.signing)
         desk = Desk(
@@ -170,6 +173,8 @@ class Collector:
             )
             tasks = {
                 "committer": self._committer.run,
+                "settling": self.settling.run,
+                "hub's journal": self.settling.keep_alive,
                 "refresh": lambda: every(REFRESH_S, self._refresh),
                 "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
                 "shutdown": lambda: self._shut(stop, runner, closed),

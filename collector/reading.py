@@ -32,7 +32,7 @@ class Scope:
     ) -> None:
         self.own = frozenset(own)
         self._foreign = frozenset(foreign) - self.own
-        self._outside = outside
+        self.outside = outside
 
     def check(self, link: str, target: str | None = None) -> bool:
         """True for a link that the agent may speak of, False for one that nobody knows.
@@ -42,8 +42,8 @@ class Scope:
         """
         if link in self._foreign:
             raise WireError(Refusal.BAD_BODY, f"link {link!r} belongs to another node")
-        if target is not None and link in self.own and (target == CPE_TARGET) != self._outside:
-            end = "the node's" if self._outside else "the hub's"
+        if target is not None and link in self.own and (target == CPE_TARGET) != self.outside:
+            end = "the node's" if self.outside else "the hub's"
             raise WireError(Refusal.BAD_BODY, f"target {target!r} of {link!r} is {end} to probe")
         return link in self.own
 
