@@ -1,0 +1,207 @@
+"""Outages as they were known, revision by revision, and the intervals they were read from.
+
+An outage is never edited: what later evidence changes is a new revision beside the old ones, and
+what it dissolves is a revision that withdraws it. `interval` is a view of the evidence up to where
+it is settled, rewritten where evidence changed; revisions are what was said.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import apsw
+import msgspec
+
+from collector.audit.evidence import Span
+from collector.audit.intervals import Interval, Outage
+from collector.audit.states import Cause, Charge, EvidenceClass, State
+from collector.ledger.sqlite import Row, SqliteLedger
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS outage (
+  id INTEGER NOT NULL, revision INTEGER NOT NULL, link TEXT NOT NULL, made_s INTEGER NOT NULL,
+  settled INTEGER NOT NULL, withdrawn INTEGER NOT NULL, start_s INTEGER NOT NULL, end_s INTEGER,
+  outage BLOB NOT NULL, PRIMARY KEY (id, revision)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS outage_when ON outage (link, start_s);
+
+CREATE TABLE IF NOT EXISTS interval (
+  link TEXT NOT NULL, start_s INTEGER NOT NULL, end_s INTEGER NOT NULL, state TEXT NOT NULL,
+  cause TEXT NOT NULL, charge TEXT NOT NULL, witnesses TEXT NOT NULL, why TEXT NOT NULL,
+  event TEXT, PRIMARY KEY (link, start_s)
+) STRICT, WITHOUT ROWID;
+"""
+
+_decode = msgspec.json.Decoder(Outage).decode
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class Kept(NamedTuple):
+    """One revision of an outage."""
+
+    id: int
+    revision: int
+    made_s: int
+    """When the collector said so (UTC seconds)."""
+    withdrawn: bool
+    outage: Outage
+
+
+def _kept(row: Row) -> Kept:
+    return Kept(row[0], row[1], row[2], bool(row[3]), _decode(row[4]))
+
+
+class OutageStore:
+    """Tables beside the ledger's own, on its connection."""
+
+    def __init__(self, ledger: SqliteLedger) -> None:
+        self._ledger = ledger
+        with ledger.transaction() as db:
+            db.execute(SCHEMA)
+
+    # --- what was said --------------------------------------------------------------------
+
+    def newest(self, link: str, span: Span) -> list[Kept]:
+        """The newest revision of every outage of a link that touches the span, withdrawn ones
+        too."""
+        return self._read(
+            "WHERE link=? AND start_s<? AND coalesce(end_s, ?)>=?",
+            (link, span.end_s, span.end_s, span.start_s),
+        )
+
+    def all_newest(self, span: Span) -> list[Kept]:
+        """The newest revision of every link's outages that touch the span."""
+        return self._read(
+            "WHERE start_s<? AND coalesce(end_s, ?)>=?", (span.end_s, span.end_s, span.start_s)
+        )
+
+    def _read(self, where: str, values: tuple[str | int, ...]) -> list[Kept]:
+        rows = self._ledger.rows(
+            "SELECT id, revision, made_s, withdrawn, outage FROM outage o"
+            f" {where} AND revision=(SELECT max(revision) FROM outage WHERE id=o.id)"
+            " ORDER BY start_s, link, id",
+            values,
+        )
+        return [_kept(row) for row in rows]
+
+    def history(self, outage_id: int) -> list[Kept]:
+        """All revisions of one outage, the first first."""
+        rows = self._ledger.rows(
+            "SELECT id, revision, made_s, withdrawn, outage FROM outage WHERE id=?"
+            " ORDER BY revision",
+            (outage_id,),
+        )
+        return [_kept(row) for row in rows]
+
+    def say(self, revisions: Sequence[tuple[int | None, bool, Outage]], made_s: int) -> list[int]:
+        """Append revisions (id or None for a new outage, withdrawn, outage); all or nothing.
+
+        Returns their ids.
+        """
+        ids = []
+        with self._ledger.transaction() as db:
+            for outage_id, withdrawn, outage in revisions:
+                ids.append(_append(db, outage_id, withdrawn, outage, made_s))
+        return ids
+
+    # --- intervals ------------------------------------------------------------------------
+
+    def keep_intervals(self, link: str, span: Span, intervals: Sequence[Interval]) -> None:
+        """Put these intervals, which fill `span`, in the place of what is there."""
+        with self._ledger.transaction() as db:
+            around: list[Row] = db.execute(
+                "SELECT * FROM interval WHERE link=? AND start_s<? AND end_s>?",
+                (link, span.end_s, span.start_s),
+            ).fetchall()
+            db.execute(
+                "DELETE FROM interval WHERE link=? AND start_s<? AND end_s>?",
+                (link, span.end_s, span.start_s),
+            )
+            rows: list[Row] = [
+                (
+                    link,
+                    one.start_s,
+                    one.end_s,
+                    one.state,
+                    one.cause,
+                    one.charge,
+                    " ".join(one.witnesses),
+                    one.why,
+                    one.event,
+                )
+                for one in intervals
+            ]
+            for row in around:
+                if row[1] < span.start_s:
+                    rows.append((link, row[1], span.start_s, *row[3:]))
+                if row[2] > span.end_s:
+                    rows.append((link, span.end_s, row[2], *row[3:]))
+            db.executemany("INSERT INTO interval VALUES (?,?,?,?,?,?,?,?,?)", rows)
+
+    def intervals(self, link: str, span: Span) -> list[Interval]:
+        """What is kept of the span, in order, cut at its edges; equal neighbours are one."""
+        rows = self._ledger.rows(
+            "SELECT start_s, end_s, state, cause, charge, witnesses, why, event FROM interval"
+            " WHERE link=? AND start_s<? AND end_s>? ORDER BY start_s",
+            (link, span.end_s, span.start_s),
+        )
+        whole: list[Interval] = []
+        for row in rows:
+            one = Interval(
+                max(row[0], span.start_s),
+                min(row[1], span.end_s),
+                State(row[2]),
+                Cause(row[3]),
+                Charge(row[4]),
+                tuple(EvidenceClass(name) for name in row[5].split()),
+                row[6],
+                row[7],
+            )
+            last = whole[-1] if whole else None
+            if last is not None and last.end_s == one.start_s and last[2:] == one[2:]:
+                whole[-1] = last._replace(end_s=one.end_s)
+            else:
+                whole.append(one)
+        return whole
+
+    def around(self, link: str, second: int) -> Interval | None:
+        """The kept interval that holds this second."""
+        found = self.intervals(link, Span(second, second + 1))
+        if not found:
+            return None
+        row = self._ledger.rows(
+            "SELECT start_s, end_s FROM interval WHERE link=? AND start_s<=? AND end_s>?",
+            (link, second, second),
+        )[0]
+        return found[0]._replace(start_s=row[0], end_s=row[1])
+
+    def totals(self) -> dict[tuple[str, State, Cause, Charge], int]:
+        """Seconds by link, state, cause and charge, of all that is kept."""
+        rows = self._ledger.rows(
+            "SELECT link, state, cause, charge, sum(end_s - start_s) FROM interval GROUP BY 1,2,3,4"
+        )
+        return {(row[0], State(row[1]), Cause(row[2]), Charge(row[3])): row[4] for row in rows}
+
+
+def _append(
+    db: apsw.Connection, outage_id: int | None, withdrawn: bool, outage: Outage, made_s: int
+) -> int:
+    row = db.execute(
+        "SELECT coalesce(?1, (SELECT coalesce(max(id), 0) + 1 FROM outage)),"
+        " (SELECT coalesce(max(revision), 0) + 1 FROM outage WHERE id=?1)",
+        (outage_id,),
+    ).fetchall()[0]
+    numbers = int(str(row[0])), int(str(row[1]))
+    db.execute(
+        "INSERT INTO outage VALUES (?,?,?,?,?,?,?,?,?)",
+        (
+            *numbers,
+            outage.link,
+            made_s,
+            int(outage.settled),
+            int(withdrawn),
+            outage.start.at_s,
+            None if outage.end is None else outage.end.at_s,
+            _encode(outage),
+        ),
+    )
+    return numbers[0]
