@@ -63,12 +63,17 @@ CREATE TABLE IF NOT EXISTS strip (
   link TEXT NOT NULL, day INTEGER NOT NULL, runs BLOB NOT NULL, PRIMARY KEY (link, day)
 ) STRICT, WITHOUT ROWID;
 
+-- Seconds of a link that were woven anew and wait to be judged anew.
+CREATE TABLE IF NOT EXISTS rejudge (
+  link TEXT PRIMARY KEY, start_s INTEGER NOT NULL, end_s INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- The collector's own life, which nothing signs: when it ran, it heard.
 CREATE TABLE IF NOT EXISTS hub_run (
   id INTEGER PRIMARY KEY, began_s INTEGER NOT NULL, alive_s INTEGER NOT NULL
 ) STRICT;
 """
-_TABLES = ("stretch", "life", "sample", "dirty", "strip")
+_TABLES = ("stretch", "life", "sample", "dirty", "strip", "rejudge")
 
 
 class Unread(NamedTuple):
@@ -331,7 +336,8 @@ class DerivedStore:
     def keep_hours(self, link: str, hours: Sequence[Strip]) -> Span | None:
         """Put woven hours into their days, and mark them clean; all or nothing.
 
-        Returns the span from the first to the last second that shows something else than before.
+        Returns the span from the first to the last second that shows something else than before,
+        which is noted for judging anew.
         """
         days: dict[int, list[Strip]] = {}
         for hour in hours:
@@ -352,7 +358,25 @@ class DerivedStore:
                 db.execute(
                     "DELETE FROM dirty WHERE link=? AND hour=?", (link, hour.start_s // HOUR_S)
                 )
-        return Span(min(changed), max(changed)) if changed else None
+            if not changed:
+                return None
+            span = Span(min(changed), max(changed))
+            db.execute(
+                "INSERT INTO rejudge VALUES (?1,?2,?3) ON CONFLICT DO UPDATE SET"
+                " start_s=min(start_s, ?2), end_s=max(end_s, ?3)",
+                (link, *span),
+            )
+            return span
+
+    def rejudge(self) -> dict[str, Span]:
+        """Seconds to judge anew, by link."""
+        rows = self._ledger.rows("SELECT link, start_s, end_s FROM rejudge ORDER BY link")
+        return {link: Span(start_s, end_s) for link, start_s, end_s in rows}
+
+    def judged(self, link: str, span: Span) -> None:
+        """Forget that these seconds wait, unless more have come to wait since."""
+        with self._ledger.transaction() as db:
+            db.execute("DELETE FROM rejudge WHERE link=? AND start_s=? AND end_s=?", (link, *span))
 
     def strips(self, link: str, start_s: int, end_s: int) -> list[Strip]:
         """The days of a link that touch [start_s, end_s) and of which anything is known."""
