@@ -18,7 +18,9 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(TESTDATA / "good", tmp_path / "etc"))
+    etc = Path(shutil.copytree(TESTDATA / "good", tmp_path / "etc"))
+    shutil.copy(TESTDATA / "promised" / "contracts.yaml", etc)
+    return etc
 
 
 def check(folder: Path) -> tuple[int, str]:
