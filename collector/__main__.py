@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -15,7 +17,7 @@ CONFIG = click.option(
     type=click.Path(path_type=Path),
     default=Path("/etc/pantau/collector.yaml"),
     show_default=True,
-    help="Settings; nodes and links are named in it.",
+    help="Settings; nodes, links and contracts are named in it.",
 )
 
 
@@ -47,7 +49,7 @@ def main() -> None:
     "--log.format", "form", default="plain", show_default=True, type=click.Choice(["plain", "json"])
 )
 def serve(config: Path, level: str, form: str) -> None:
-    """Run the collector until SIGTERM. SIGHUP reloads nodes and links."""
+    """Run the collector until SIGTERM. SIGHUP reloads nodes, links and contracts."""
     from collector.app import Collector
     from collector.app import serve as run
     from collector.ledger import LedgerError
@@ -70,7 +72,7 @@ def serve(config: Path, level: str, form: str) -> None:
 @CONFIG
 def check(config: Path) -> None:
     """Check all settings files and start nothing."""
-    from collector import inventory
+    from collector import contracts, inventory
     from collector.settings import read
 
     try:
@@ -78,6 +80,7 @@ def check(config: Path) -> None:
         both = inventory.read(
             located.path(located.settings.nodes_file), located.path(located.settings.links_file)
         )
+        promised = contracts.read(located.contracts_file, both)
     except SettingsError as error:
         _fail(error)
         return
@@ -87,9 +90,14 @@ def check(config: Path) -> None:
         for node in both.nodes.values()
         if node.id not in linked and node.kind is not inventory.NodeKind.HUB
     )
-    click.echo(f"{config}: good: {len(both.nodes)} nodes, {len(both.links)} links")
+    click.echo(
+        f"{config}: good: {len(both.nodes)} nodes, {len(both.links)} links,"
+        f" {len(promised.rows)} contracts"
+    )
     if bare:
         click.echo(f"note: nodes without a link: {', '.join(bare)}")
+    for note in contracts.notes(promised, both):
+        click.echo(f"note: {note}")
     if located.settings.stamp.address is None:
         click.echo("note: stamp.address is missing; `serve` needs it")
 
@@ -167,6 +175,150 @@ def links(config: Path, as_json: bool, url: str | None) -> None:
         tables.links(config, as_json=as_json, url=url)
     except (SettingsError, ValueError, OSError) as error:
         _fail(error)
+
+
+BY = click.option("--by", help="Who says so; by default the user of this machine.")
+ZONE = click.option(
+    "--zone",
+    type=click.Choice(["WIB", "WITA", "WIT"]),
+    default="WIB",
+    show_default=True,
+    help="In which the times are told.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What cannot be done is one line, and status 1."""
+    from collector.ledger import LedgerError
+
+    try:
+        yield
+    except (SettingsError, LedgerError, OSError, ValueError) as error:
+        _fail(error)
+
+
+@main.group()
+def maintenance() -> None:
+    """Maintenance windows: what was announced, by whom approved. Nothing is ever edited."""
+
+
+@maintenance.command("add")
+@CONFIG
+@click.option("--link", help="Id of a link. What is given of these four has to fit together.")
+@click.option("--pop", help="All links of this point of presence.")
+@click.option("--provider", help="All links of this provider.")
+@click.option("--district", help="All links of the nodes in this district.")
+@click.option("--from", "start", required=True, metavar="TIME", help="YYYY-MM-DD HH:MM[:SS]")
+@click.option("--to", "end", required=True, metavar="TIME", help="The first moment after it.")
+@ZONE
+@click.option(
+    "--kind",
+    type=click.Choice(["planned", "emergency", "force_majeure"]),
+    default="planned",
+    show_default=True,
+)
+@click.option("--announced", required=True, metavar="TIME", help="When the provider told of it.")
+@click.option("--approved-by", help="Who agreed for the customer; without it, it excludes nothing.")
+@click.option("--reason", required=True)
+@click.option("--document", help="Reference of the letter or mail.")
+@BY
+@JSON
+def maintenance_add(
+    config: Path,
+    link: str | None,
+    pop: str | None,
+    provider: str | None,
+    district: str | None,
+    start: str,
+    end: str,
+    zone: str,
+    kind: str,
+    announced: str,
+    approved_by: str | None,
+    reason: str,
+    document: str | None,
+    by: str | None,
+    as_json: bool,
+) -> None:
+    """Record a window of maintenance or force majeure."""
+    from collector import registers
+    from collector.audit.calendar import Zone
+    from collector.maintenance import Kind, Scope
+
+    told = registers.Told(
+        scope=Scope(link, pop, provider, district),
+        start=start,
+        end=end,
+        zone=Zone(zone),
+        kind=Kind(kind),
+        announced=announced,
+        approved_by=approved_by,
+        reason=reason,
+        document=document,
+    )
+    with _told():
+        registers.add(config, told, by, as_json=as_json)
+
+
+@maintenance.command("list")
+@CONFIG
+@click.option("--link", help="Only what is about this link, and what its contracts make of it.")
+@JSON
+def maintenance_list(config: Path, link: str | None, as_json: bool) -> None:
+    """List all windows, the cancelled ones too."""
+    from collector import registers
+
+    with _told():
+        registers.list_maintenance(config, link=link, as_json=as_json)
+
+
+@maintenance.command("cancel")
+@CONFIG
+@click.argument("entry", type=int)
+@click.option("--reason", required=True)
+@BY
+def maintenance_cancel(config: Path, entry: int, reason: str, by: str | None) -> None:
+    """Record that window ENTRY holds no longer; it stays in the list."""
+    from collector import registers
+
+    with _told():
+        registers.cancel(config, entry, reason, by)
+
+
+@main.group()
+def tickets() -> None:
+    """The providers' own lists of outages, kept beside what was measured."""
+
+
+@tickets.command("import")
+@CONFIG
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--provider", help="Whose list it is: no other provider's link may be in it.")
+@ZONE
+@BY
+def tickets_import(
+    config: Path, file: Path, provider: str | None, zone: str, by: str | None
+) -> None:
+    """Take FILE (CSV): ticket, link or circuit, start, end (or empty), cause. All or nothing."""
+    from collector import registers
+    from collector.audit.calendar import Zone
+
+    with _told():
+        registers.import_tickets(config, file, provider, Zone(zone), by)
+
+
+@tickets.command("list")
+@CONFIG
+@click.option("--link", help="Only this link's.")
+@JSON
+def tickets_list(config: Path, link: str | None, as_json: bool) -> None:
+    """List all tickets with all their revisions."""
+    from collector import registers
+
+    with _told():
+        registers.list_tickets(config, link=link, as_json=as_json)
 
 
 @main.command()

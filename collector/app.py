@@ -9,10 +9,12 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
+from collector import contracts as promised
 from collector import identity as keys
 from collector import inventory
 from collector.board import Board
 from collector.committer import Committer
+from collector.contracts import Contracts
 from collector.counters import Counters
 from collector.desk import Desk
 from collector.fleet import Fleet
@@ -46,7 +48,7 @@ class Collector:
     """One running collector."""
 
     def __init__(self, located: Located, clock: Clock) -> None:
-        """Open the ledger and read nodes and links. Raises SettingsError or LedgerError."""
+        """Open the ledger, read nodes, links and contracts. Raises SettingsError or LedgerError."""
         self._located, self._clock = located, clock
         settings = located.settings
         if settings.stamp.address is None:
@@ -86,18 +88,19 @@ class Collector:
         agents = AgentEndpoints(desk, settings.limits.body_deadline_s)
         self._app.add_routes([*agents.routes(), *self.pages.routes()])
         self.port = settings.http.port
-        self._inventory = self._read()
+        self._inventory, self.contracts = self._read()
 
     def _reflector_address(self) -> ReflectorAddress:
         stamp = self._located.settings.stamp
         assert stamp.address is not None  # checked at start
         return ReflectorAddress(stamp.address, self.reflector.port, stamp.authenticated)
 
-    def _read(self) -> inventory.Inventory:
+    def _read(self) -> tuple[inventory.Inventory, Contracts]:
         settings = self._located.settings
-        return inventory.read(
+        both = inventory.read(
             self._located.path(settings.nodes_file), self._located.path(settings.links_file)
         )
+        return both, promised.read(self._located.contracts_file, both)
 
     def _load(self) -> None:
         self.board.fleet.load(self._inventory)
@@ -109,16 +112,19 @@ class Collector:
         self.counters.reload_at.set(self._clock.wall_ns() / 1e9)
 
     def reload(self) -> None:
-        """Take nodes and links anew; on an error the former ones stay. Raises SettingsError."""
+        """Take nodes, links and contracts anew, or none of them. Raises SettingsError."""
         try:
-            self._inventory = self._read()
+            self._inventory, self.contracts = self._read()
         except SettingsError as error:
             self.counters.reload_ok.set(0)
-            log.error("nodes and links were not taken: %s", error)
+            log.error("nodes, links and contracts were not taken: %s", error)
             raise
         self._load()
         log.info(
-            "%d nodes and %d links loaded", len(self._inventory.nodes), len(self._inventory.links)
+            "%d nodes, %d links and %d contracts loaded",
+            len(self._inventory.nodes),
+            len(self._inventory.links),
+            len(self.contracts.rows),
         )
 
     async def _keep_time(self) -> None:
@@ -200,7 +206,7 @@ class Collector:
 
 @contextmanager
 def signals(stop: asyncio.Event, hangup: Collector) -> Iterator[None]:
-    """SIGTERM and SIGINT stop, SIGHUP reloads nodes and links."""
+    """SIGTERM and SIGINT stop, SIGHUP reloads nodes, links and contracts."""
     loop = asyncio.get_running_loop()
 
     def reload() -> None:

@@ -118,7 +118,7 @@ class Counters:
         )
         self.reload_at = Gauge(
             f"{prefix}_config_last_reload_success_timestamp_seconds",
-            "When nodes and links were last taken.",
+            "When nodes, links and contracts were last taken.",
             registry=self.registry,
         )
 

@@ -49,6 +49,14 @@ class Node(_Row, frozen=True, kw_only=True):
     longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)] | None = None
 
 
+class Reach(StrEnum):
+    """Class of a target: which of a contract's limits its measurements are held against."""
+
+    DOMESTIC = "domestic"
+    """inside the country: the provider's own network, exchanges, content caches"""
+    INTERNATIONAL = "international"
+
+
 class LinkTarget(_Row, frozen=True, kw_only=True):
     """A target of one link besides the hub's reflector."""
 
@@ -70,6 +78,8 @@ class LinkTarget(_Row, frozen=True, kw_only=True):
     device_interface: Text | None = None
     values: tuple[DeviceValue, ...] = ()
     source: Annotated[str, msgspec.Meta(min_length=4, max_length=256)] | None = None
+    reach: Reach | None = None
+    """Not told to the agent; a target without it is held against no limit."""
 
     def __post_init__(self) -> None:
         check_literal(self.address)
@@ -100,6 +110,12 @@ class Link(_Row, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.cpe_address is not None:
             check_literal(self.cpe_address)
+
+    def reach_of(self, target: str) -> Reach | None:
+        """Class of the target of this name: the hub is domestic, the others as they say."""
+        if target == HUB_TARGET:
+            return Reach.DOMESTIC
+        return next((one.reach for one in self.targets if one.name == target), None)
 
 
 class _NodesFile(_Row, frozen=True, kw_only=True):
@@ -164,8 +180,9 @@ def _stamp(link: Link, hub: ReflectorAddress, ssid: int) -> Target:
 
 
 def _target(one: LinkTarget, link: Link) -> Target:
-    """The same fields, and whose it is."""
+    """The fields that concern the agent, and whose it is."""
     told = {field: getattr(one, field) for field in LinkTarget.__struct_fields__}
+    del told["reach"]
     return Target(link=link.id, interface=link.interface, **told)
 
 

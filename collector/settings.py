@@ -1,7 +1,7 @@
 """The collector's own settings: where it listens, where it keeps things, what it allows.
 
-Nodes and links have files of their own (see collector/inventory.py), because they change every
-week and this file does not.
+Nodes, links and contracts have files of their own (see collector/inventory.py and
+collector/contracts.py), because they change every week and this file does not.
 """
 
 import ipaddress
@@ -12,6 +12,7 @@ import msgspec
 
 from runtime.settings import SettingsError, load
 
+CONTRACTS_FILE = "contracts.yaml"
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -82,6 +83,8 @@ class CollectorSettings(Section, frozen=True, kw_only=True):
     """Nodes; relative to this file."""
     links_file: str = "links.yaml"
     """Links; relative to this file."""
+    contracts_file: str | None = None
+    """Contracts; relative to this file. Not named: contracts.yaml, if it is there."""
     public_url: str | None = None
     """URL at which agents reach the collector, for `invite` to print."""
     http: HttpSettings = HttpSettings()
@@ -109,6 +112,14 @@ class Located(msgspec.Struct, frozen=True):
     def data_dir(self) -> Path:
         """Folder of ledger and keys."""
         return self.path(self.settings.data_dir)
+
+    @property
+    def contracts_file(self) -> Path | None:
+        """File of the contracts, if there is any."""
+        if self.settings.contracts_file is not None:
+            return self.path(self.settings.contracts_file)
+        usual = self.path(CONTRACTS_FILE)
+        return usual if usual.exists() else None
 
 
 def read(file: Path) -> Located:

@@ -84,10 +84,10 @@ def read_yaml(file: Path) -> Any:
         raise SettingsError(f"{file}: a value that YAML cannot read: {error}") from error
 
 
-def explain(file: Path, error: msgspec.ValidationError) -> SettingsError:
-    """The error of a conversion, as `file: path: expected form`."""
+def explain(file: Path, error: msgspec.ValidationError, within: str = "") -> SettingsError:
+    """The error of a conversion, as `file: path: expected form`; `within` is where it was done."""
     text, _, place = str(error).partition(" - at `")
-    path = place.rstrip("`").removeprefix("$").removeprefix(".")
+    path = (within + place.rstrip("`").removeprefix("$")).removeprefix(".")
     return SettingsError(f"{file}: {path}: {text}" if path else f"{file}: {text}")
 
 
@@ -96,7 +96,12 @@ def load(file: Path, form: type[T]) -> T:
     data = read_yaml(file)
     if data is None:
         raise SettingsError(f"{file}: empty, expected a mapping of settings")
+    return convert(file, data, form)
+
+
+def convert(file: Path, data: Any, form: type[T], within: str = "") -> T:
+    """Plain data, which stands in the file at `within`, as a `form`. Raises SettingsError."""
     try:
         return msgspec.convert(data, form)
     except msgspec.ValidationError as error:
-        raise explain(file, error) from error
+        raise explain(file, error, within) from error

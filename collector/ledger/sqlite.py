@@ -30,6 +30,7 @@ from collector.ledger import (
     add,
 )
 from collector.ledger.heads import EpochReach, head
+from collector.ledger.registers import SCHEMA_REGISTERS, Registers
 from collector.ledger.schema import MIGRATIONS, SCHEMA, VERSION
 from collector.placing import believable, by_anchor, nearest, place
 from wire.batch import NO_DIGEST, Batch, Header, parse_header
@@ -61,6 +62,7 @@ class SqliteLedger:
             ):
                 self._db.execute(f"PRAGMA {pragma}")
         self._migrate()
+        self.registers = Registers(self._db, self.transaction, self.rows)
         self.ledger_id: bytes = self._one("SELECT value FROM meta WHERE key='ledger_id'")[0]
         self._data_version = self._one("PRAGMA data_version")[0]
         self._moved = {row[0] for row in self.rows("SELECT DISTINCT agent_id FROM segment")}
@@ -85,6 +87,7 @@ class SqliteLedger:
             for older in range(version or VERSION, VERSION):
                 self._db.execute(MIGRATIONS[older])
             self._db.execute(f"PRAGMA user_version={VERSION}")
+            self._db.execute(SCHEMA_REGISTERS)
 
     @contextmanager
     def transaction(self) -> Iterator[apsw.Connection]:

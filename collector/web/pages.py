@@ -88,11 +88,13 @@ class Pages:
         return web.Response(text="Stopping or not started\n", status=503)
 
     async def reload(self, request: web.Request) -> web.Response:
-        """Read nodes and links again."""
+        """Read nodes, links and contracts again."""
         try:
             self._reload()
         except SettingsError as error:
-            return web.Response(text=f"{error}\nThe former nodes and links stay.\n", status=500)
+            return web.Response(
+                text=f"{error}\nThe former nodes, links and contracts stay.\n", status=500
+            )
         return web.Response(text=f"{len(self.fleet.inventory.links)} links\n")
 
     async def links(self, request: web.Request) -> web.Response:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +103,30 @@ async def test_reload_takes_new_links_and_a_wrong_file_leaves_the_old_ones(
         assert b"links[0]: Object missing required field `node`" in reply.body
         assert await hub.value(ok) == 0
         assert await hub.value("pantau_link_state", link="l9", node="n1", state="unknown") == 1
-        assert "nodes and links were not taken" in caplog.text
+        assert "nodes, links and contracts were not taken" in caplog.text
         links.write_text("links: []\n")
         assert (await hub.post("/-/reload")).status == 200
         assert await hub.value(ok) == 1
         assert await hub.value("pantau_link_state", link="l9", node="n1", state="unknown") is None
+
+
+async def test_reload_takes_contracts_with_the_links_or_none_of_both(tmp_path: Path) -> None:
+    async with serving(tmp_path, clock=later()) as hub:
+        links, promised = (tmp_path / "etc" / f"{name}.yaml" for name in ("links", "contracts"))
+        assert hub.collector.contracts.of("l1") == []
+        shutil.copy(Path(__file__).parent / "testdata" / "promised" / "contracts.yaml", promised)
+        assert (await hub.post("/-/reload")).status == 200
+        assert [one.reference for one in hub.collector.contracts.of("l1")] == ["K-1", "K-2"]
+        links.write_text(links.read_text() + LINK.format("l9"))
+        promised.write_text(promised.read_text().replace("2026-07-01", "2026-06-30"))
+        reply = await hub.post("/-/reload")
+        assert reply.status == 500
+        assert b"contracts[1].first_day: contracts[0] (K-1) and contracts[1] (K-2)" in reply.body
+        assert await hub.value("pantau_link_state", link="l9", node="n1", state="unknown") is None
+        assert [one.last_day for one in hub.collector.contracts.of("l1")] == [
+            date(2026, 6, 30),
+            None,
+        ]
 
 
 async def test_an_agent_revoked_by_another_process_is_refused_within_seconds(
@@ -233,7 +254,7 @@ def test_sighup_takes_new_links_and_keeps_the_old_ones_when_the_file_is_wrong(
     with process(file) as one:
         links.write_text(links.read_text() + LINK.format("l9"))
         one.child.send_signal(signal.SIGHUP)
-        one.line("2 nodes and 3 links loaded")
+        one.line("2 nodes, 3 links and 0 contracts loaded")
         assert [row["link"] for row in one.links()] == ["l1", "l2", "l9"]
         links.write_text("links: 7\n")
         one.child.send_signal(signal.SIGHUP)

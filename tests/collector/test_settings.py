@@ -18,7 +18,9 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(TESTDATA / "good", tmp_path / "etc"))
+    etc = Path(shutil.copytree(TESTDATA / "good", tmp_path / "etc"))
+    shutil.copy(TESTDATA / "promised" / "contracts.yaml", etc)
+    return etc
 
 
 def check(folder: Path) -> tuple[int, str]:
@@ -27,9 +29,10 @@ def check(folder: Path) -> tuple[int, str]:
 
 
 def test_good_files_are_good_and_nothing_is_started_or_made(folder: Path) -> None:
-    assert check(folder) == (0, f"{folder}/collector.yaml: good: 2 nodes, 2 links\n")
+    assert check(folder) == (0, f"{folder}/collector.yaml: good: 2 nodes, 2 links, 3 contracts\n")
     assert sorted(file.name for file in folder.iterdir()) == [
         "collector.yaml",
+        "contracts.yaml",
         "links.yaml",
         "nodes.yaml",
     ]
@@ -38,9 +41,10 @@ def test_good_files_are_good_and_nothing_is_started_or_made(folder: Path) -> Non
 def test_what_is_allowed_and_perhaps_not_meant_is_a_note(folder: Path) -> None:
     (folder / "collector.yaml").write_text("data_dir: data\n")
     (folder / "links.yaml").write_text("links: []\n")
+    (folder / "contracts.yaml").unlink()
     assert check(folder) == (
         0,
-        f"{folder}/collector.yaml: good: 2 nodes, 0 links\n"
+        f"{folder}/collector.yaml: good: 2 nodes, 0 links, 0 contracts\n"
         "note: nodes without a link: n1, n2\n"
         "note: stamp.address is missing; `serve` needs it\n",
     )
@@ -92,6 +96,150 @@ def test_what_is_allowed_and_perhaps_not_meant_is_a_note(folder: Path) -> None:
             "links_probe",
             "links[0].targets[0].probe: Expected `str` matching regex '^[a-z0-9_]+\\\\Z'",
         ),
+        ("links_reach", "links[0].targets[0].reach: Invalid enum value 'abroad'"),
+        (
+            "contracts_overlap",
+            "contracts[1].first_day: contracts[0] (K-1) and contracts[1] (K-2), bot"
+            "h of link 'l1' in {folder}/contracts.yaml: overlap from 2026-06-30 to "
+            "2026-06-30: end the first on the day before",
+        ),
+        (
+            "contracts_overlap_open",
+            "contracts[0].first_day: contracts[1] (K-1) and contracts[0] (K-2), bot"
+            "h of link 'l1' in {folder}/contracts.yaml: overlap from 2026-07-01 on:"
+            " end the first on the day before",
+        ),
+        (
+            "contracts_gap",
+            "contracts[0].first_day: contracts[1] (K-1) and contracts[0] (K-2), bot"
+            "h of link 'l1' in {folder}/contracts.yaml: leave a gap from 2026-07-01"
+            " to 2026-07-02: expected first_day 2026-07-01",
+        ),
+        (
+            "contracts_twice",
+            "contracts[1].first_day: contracts[0] (K-1) and contracts[1] (K-1), bot"
+            "h of link 'l1' in {folder}/contracts.yaml: overlap from 2026-01-01 to "
+            "2026-06-30: end the first on the day before",
+        ),
+        (
+            "contracts_zones",
+            "contracts[1].zone: contracts[0] (K-1) and contracts[1] (K-2), both of "
+            "link 'l1' in {folder}/contracts.yaml: expected the same zone",
+        ),
+        (
+            "contracts_unknown_link",
+            "contracts[0].link: 'l9' is not a link of the links file",
+        ),
+        (
+            "contracts_provider",
+            "contracts[1].provider: 'Q', but link 'l2' is of 'P'; a circuit of anot"
+            "her provider is another link",
+        ),
+        (
+            "contracts_last_before_first",
+            "contracts[0] (template base): last_day 2025-12-31 is before first_day 2026-01-01",
+        ),
+        (
+            "contracts_forever",
+            "contracts[0] (template base): last_day 9999-12-31: expected a day from"
+            " 2000-01-01 to 2199-12-31",
+        ),
+        (
+            "contracts_day",
+            "a value that YAML cannot read: month must be in 1..12",
+        ),
+        (
+            "contracts_moment",
+            "contracts[0] (template base).first_day: Expected `date`, got `datetime`",
+        ),
+        (
+            "contracts_template",
+            "contracts[0].template: no template 'standard'; known: base",
+        ),
+        (
+            "contracts_unused_template",
+            "templates: no contract names other: so nothing checks it",
+        ),
+        (
+            "contracts_template_field",
+            "contracts[0] (template base).zone: Invalid enum value 'WIBB'",
+        ),
+        (
+            "contracts_unknown_key",
+            "contracts[0] (template base): Object contains unknown field `sla`",
+        ),
+        (
+            "contracts_missing_cir",
+            "contracts[0]: Object missing required field `cir`",
+        ),
+        (
+            "contracts_target",
+            "contracts[0] (template base).availability_target: Expected `float` <= 1.0",
+        ),
+        (
+            "contracts_layer",
+            "contracts[0] (template base).cir.layer: Invalid enum value 'L2'",
+        ),
+        (
+            "contracts_rate",
+            "contracts[0] (template base).cir.domestic.down_bps: Expected `int` >= 1",
+        ),
+        (
+            "contracts_fee",
+            "contracts[0] (template base).fee_rupiah: Expected `int`, got `float`",
+        ),
+        (
+            "contracts_hours",
+            "contracts[0] (template base).exclusions.maintenance: allowed_hours: '2"
+            "2.00-05.00': expected HH:MM-HH:MM, as 22:00-05:00",
+        ),
+        (
+            "contracts_no_hours",
+            "contracts[0] (template base).exclusions.maintenance: allowed_hours: '0"
+            "5:00-05:00' holds no time; a whole day is 00:00-24:00",
+        ),
+        (
+            "contracts_proof",
+            "contracts[0] (template base).exclusions.site_power.proofs[0]: Invalid "
+            "enum value 'silence'",
+        ),
+        (
+            "contracts_no_proof",
+            "contracts[0] (template base).exclusions.site_power.proofs: Expected `a"
+            "rray` of length >= 1",
+        ),
+        (
+            "contracts_power",
+            "contracts[0] (template base): exclusions.site_power: power for which t"
+            "he provider answers cannot excuse it",
+        ),
+        (
+            "contracts_percentile",
+            "contracts[0] (template base).limits.domestic.pdv_percentile: Expected "
+            "`float` <= 100.0",
+        ),
+        (
+            "contracts_rule",
+            "contracts[0] (template base).restitution.rule: Invalid enum value 'PRORATA'",
+        ),
+        (
+            "contracts_no_tiers",
+            "contracts[0] (template base).restitution: rule TIER and a table of tiers go together",
+        ),
+        (
+            "contracts_tiers_order",
+            "contracts[0] (template base).restitution: tiers: expected availabiliti"
+            "es from the highest to the lowest",
+        ),
+        (
+            "contracts_tiers_floor",
+            "contracts[0] (template base).restitution: tiers: the last row has to b"
+            "egin at availability 0",
+        ),
+        (
+            "contracts_not_a_list",
+            "contracts: Expected `array`, got `object`",
+        ),
     ],
 )
 def test_a_wrong_file_is_named_with_place_and_reason(folder: Path, name: str, said: str) -> None:
@@ -110,6 +258,7 @@ def test_every_wrong_file_is_in_the_table() -> None:
 
 
 def test_a_node_has_no_more_targets_than_its_policy_can_carry(folder: Path) -> None:
+    (folder / "contracts.yaml").unlink()
     links = [
         f"  - {{id: k{k}, node: n1, provider: P, medium: M, pop: X}}\n" for k in range(MAX_TARGETS)
     ]
@@ -122,6 +271,34 @@ def test_a_node_has_no_more_targets_than_its_policy_can_carry(folder: Path) -> N
     assert check(folder) == (1, f"pantau-collector: {file}: {told}\n")
 
 
+def test_contracts_that_are_not_named_and_not_there_are_none(folder: Path) -> None:
+    (folder / "contracts.yaml").unlink()
+    assert check(folder) == (
+        0,
+        f"{folder}/collector.yaml: good: 2 nodes, 2 links, 0 contracts\n"
+        "note: links without a contract: l1, l2\n",
+    )
+
+
+def test_contracts_that_are_named_have_to_be_there(folder: Path) -> None:
+    with (folder / "collector.yaml").open("a") as more:
+        more.write("contracts_file: promised.yaml\n")
+    told = f"pantau-collector: {folder}/promised.yaml: No such file or directory\n"
+    assert check(folder) == (1, told)
+    (folder / "contracts.yaml").rename(folder / "promised.yaml")
+    assert check(folder)[0] == 0
+
+
+def test_a_contract_at_another_pop_than_its_link_is_a_note(folder: Path) -> None:
+    file = folder / "links.yaml"
+    file.write_text(file.read_text().replace("fibre, pop: POP-1", "fibre, pop: POP-2"))
+    assert check(folder) == (
+        0,
+        f"{folder}/collector.yaml: good: 2 nodes, 2 links, 3 contracts\n"
+        "note: link l2 is at POP-2, its contract K-3 says POP-1\n",
+    )
+
+
 def test_a_missing_file_is_named(folder: Path) -> None:
     (folder / "links.yaml").unlink()
     expected = f"pantau-collector: {folder}/links.yaml: No such file or directory\n"
@@ -130,7 +307,7 @@ def test_a_missing_file_is_named(folder: Path) -> None:
 
 def test_the_shipped_examples_are_good() -> None:
     code, said = check(CONFIGS)
-    assert (code, said) == (0, f"{CONFIGS}/collector.yaml: good: 3 nodes, 2 links\n")
+    assert (code, said) == (0, f"{CONFIGS}/collector.yaml: good: 3 nodes, 2 links, 3 contracts\n")
 
 
 def test_paths_are_relative_to_the_settings_file(folder: Path) -> None:
@@ -144,7 +321,8 @@ def test_a_policy_probes_every_link_to_the_hub_and_its_own_targets_behind(folder
         "  - {id: l2, node: n2, provider: P, medium: M, pop: X}\n"
         "  - id: l1\n    node: n1\n    provider: P\n    medium: M\n    pop: X\n"
         "    interface: eth1\n    interval_s: 0.5\n    dscp: 46\n    targets:\n"
-        "      - {name: gw, probe: icmp, role: gateway, address: 10.0.0.1, interval_s: 2}\n"
+        "      - {name: gw, probe: icmp, role: gateway, address: 10.0.0.1, interval_s: 2,\n"
+        "         reach: domestic}\n"
     )
     both = inventory.read(folder / "nodes.yaml", folder / "links.yaml")
     policy = both.policy("n1", ReflectorAddress("192.0.2.1", 862, True), {"l1": 7, "l2": 8})
@@ -154,4 +332,6 @@ def test_a_policy_probes_every_link_to_the_hub_and_its_own_targets_behind(folder
     assert (hub.interval_s, hub.dscp, hub.interface) == (0.5, 46, "eth1")
     assert (gateway.name, gateway.probe, gateway.address) == ("gw", "icmp", "10.0.0.1")
     assert (gateway.interval_s, gateway.interface, gateway.ssid) == (2, "eth1", None)
+    reaches = [both.links["l1"].reach_of(name) for name in ("hub", "gw", "other")]
+    assert reaches == ["domestic", "domestic", None]
     assert both.policy("n9", ReflectorAddress("192.0.2.1", 862, True), {}).targets == ()
