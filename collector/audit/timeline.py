@@ -91,11 +91,11 @@ def glue(parts: Sequence[Showing]) -> Showing:
 
 
 def _merged(starts: Lengths, end_s: int, shown: Kinds) -> Showing:
-    heads = _heads(shown)
-    return Showing(np.append(starts[heads], end_s), shown[heads])
+    first = heads(shown)
+    return Showing(np.append(starts[first], end_s), shown[first])
 
 
-def _heads(keys: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
+def heads(keys: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
     """Where a run of equal keys begins."""
     if not len(keys):
         return np.empty(0, np.intp)
@@ -156,12 +156,12 @@ class Rows(NamedTuple):
 
     def merged(self, keys: npt.NDArray[np.generic]) -> "Rows":
         """Neighbours with the same key as one row."""
-        heads = _heads(keys)
-        if not len(heads):
+        first = heads(keys)
+        if not len(first):
             return self
-        lasts = np.append(heads[1:], len(keys)) - 1
-        counts = np.add.reduceat(self.counts, heads)
-        return Rows(self.kinds[heads], self.starts[heads], self.ends[lasts], counts)
+        last = np.append(first[1:], len(keys)) - 1
+        counts = np.add.reduceat(self.counts, first)
+        return Rows(self.kinds[first], self.starts[first], self.ends[last], counts)
 
 
 def rows(seen: Showing, rule: UnavailabilityRule, cuts: Lengths | None = None) -> Rows:
@@ -191,14 +191,13 @@ def _judged(pieces: Rows, rule: UnavailabilityRule) -> Rows:
         return pieces
     threshold = Fraction(str(rule.loss_threshold))
     silent = pieces.kinds == Shown.NOTHING
-    heads = _heads(np.where(silent, -1 - np.arange(len(silent)), pieces.starts // rule.bin_s))
-    known = np.add.reduceat(np.where(silent, 0, pieces.counts), heads)
-    bad = np.add.reduceat(np.where(pieces.kinds == Shown.BAD, pieces.counts, 0), heads)
+    first = heads(np.where(silent, -1 - np.arange(len(silent)), pieces.starts // rule.bin_s))
+    known = np.add.reduceat(np.where(silent, 0, pieces.counts), first)
+    bad = np.add.reduceat(np.where(pieces.kinds == Shown.BAD, pieces.counts, 0), first)
     worse = bad * threshold.denominator > threshold.numerator * known
     kinds = np.where(worse, Shown.BAD, Shown.GOOD).astype(np.uint8)
-    kinds[silent[heads]] = Shown.NOTHING
-    ends = pieces.ends[np.append(heads[1:], len(silent)) - 1]
-    starts = pieces.starts[heads]
+    kinds[silent[first]] = Shown.NOTHING
+    starts, ends = pieces.starts[first], pieces.ends[np.append(first[1:], len(silent)) - 1]
     return Rows(kinds, starts, ends, -((starts - ends) // rule.bin_s))
 
 
@@ -228,27 +227,25 @@ def settle(seen: Showing, rule: UnavailabilityRule, before: State | None = None)
     `before` is the certain state of the second before it, None if nothing is known of that. A row
     that reaches to the end is certain once it is long enough to count; so is a silence.
     """
-    nothing = Showing(seen.edges[-1:], np.empty(0, np.uint8))
     found = rows(seen, rule)
     found = found.merged(found.kinds)
     kinds, starts, ends, counts = found
     needed = np.array([0, rule.bins_out, rule.bins_in])[kinds]
-    counts_enough = counts >= needed
-    if not len(kinds) or (before is None and not counts_enough.any()):
-        runs = seen if before is None else seen.slice(seen.start_s, seen.start_s)
-        return Settled(runs, (), nothing if before is None else seen)
-    first = 0 if before is not None else int(np.argmax(counts_enough))
-    start_s = seen.start_s if before is not None else int(starts[first])
-    end_s = int(ends[-1] if counts_enough[-1] else starts[-1])
-    held = _DOWN if before is State.DOWN else _UP
-    states = _filled(kinds, counts_enough, held)
-    at = starts[first:].copy()
-    states = states[first:]
-    if start_s < at[0]:
-        at, states = np.append(start_s, at), np.append(held, states)
-    return Settled(
-        seen.slice(seen.start_s, start_s), _runs(at, states, end_s), seen.slice(end_s, seen.end_s)
-    )
+    enough = counts >= needed
+    if before is None and not enough.any():
+        return Settled(seen, (), seen.slice(seen.end_s, seen.end_s))
+    if not len(kinds):
+        return Settled(seen.slice(seen.start_s, seen.start_s), (), seen)
+    at, held = starts, _DOWN if before is State.DOWN else _UP
+    states = _filled(kinds, enough, held)
+    if before is None:
+        first = int(np.argmax(enough))
+        at, states = at[first:], states[first:]
+    elif seen.start_s < at[0]:
+        at, states = np.append(seen.start_s, at), np.append(held, states)
+    from_s, to_s = int(at[0]), int(ends[-1] if enough[-1] else starts[-1])
+    head, tail = seen.slice(seen.start_s, from_s), seen.slice(to_s, seen.end_s)
+    return Settled(head, _runs(at, states, to_s), tail)
 
 
 def _filled(kinds: Kinds, enough: npt.NDArray[np.bool_], held: int) -> npt.NDArray[np.intp]:
@@ -261,9 +258,9 @@ def _filled(kinds: Kinds, enough: npt.NDArray[np.bool_], held: int) -> npt.NDArr
 
 
 def _runs(starts: Lengths, states: npt.NDArray[np.intp], end_s: int) -> tuple[Run, ...]:
-    heads = _heads(states)
-    edges = [*starts[heads].tolist(), end_s]
-    kinds = [_STATES[one] for one in states[heads].tolist()]
+    first = heads(states)
+    edges = [*starts[first].tolist(), end_s]
+    kinds = [_STATES[one] for one in states[first].tolist()]
     cut = zip(itertools.pairwise(edges), kinds, strict=True)
     return tuple(Run(start, end, state) for (start, end), state in cut if start < end)
 

@@ -13,18 +13,7 @@ from collector.audit.rules import UnavailabilityRule
 from collector.audit.states import State
 from collector.audit.strip import Mark, Strip, View, pack
 from collector.audit.timeline import BRIDGE_S, Shown, clip, runs, showing
-
-OK = pack({View.HUB: Mark.OK, View.ANCHOR: Mark.OK})
-LOST = pack({View.HUB: Mark.LOST, View.ANCHOR: Mark.LOST, View.GATEWAY: Mark.OK})
-NONE = pack({View.JOURNAL: Mark.OK})
-CODES = {"+": OK, "-": LOST, ".": NONE}
-TEN = UnavailabilityRule()
-START_S = 3_600
-
-
-def strip_of(text: str, start_s: int = START_S) -> Strip:
-    """One letter a second: + answered, - lost, . nothing asked."""
-    return Strip.of_seconds(start_s, np.array([CODES[one] for one in text], np.uint16))
+from tests.collector.audit.kit import START_S, TEN, strip_of
 
 
 def seen(text: str, rule: UnavailabilityRule = TEN) -> list[tuple[int, int, str]]:
