@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from collector.audit.states import Cause
 from runtime.settings import SettingsError
 from runtime.version import VERSION
 
@@ -319,6 +320,49 @@ def tickets_list(config: Path, link: str | None, as_json: bool) -> None:
 
     with _told():
         registers.list_tickets(config, link=link, as_json=as_json)
+
+
+MONTH = click.option(
+    "--month", metavar="YYYY-MM", help="A calendar month of the contract's zone, such as 2026-10."
+)
+ONE_LINK = click.option("--link", help="Only this link.")
+
+
+@main.command()
+@CONFIG
+@ONE_LINK
+@MONTH
+@click.option("--cause", type=click.Choice([one.value for one in Cause]), help="Only outages with this cause.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def outages(
+    config: Path, link: str | None, month: str | None, cause: str | None, as_json: bool
+) -> None:
+    """List when links were not up, why, and who answers for it.
+
+    A silence is listed too, as unknown: it is not downtime. What is not settled yet may change
+    when the node's own evidence arrives.
+    """
+    from collector import tables
+
+    with _told():
+        tables.outages(config, tables.Wanted(link, month, as_json), cause)
+
+
+@main.command()
+@CONFIG
+@ONE_LINK
+@MONTH
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def availability(config: Path, link: str | None, month: str | None, as_json: bool) -> None:
+    """Show a month's availability against the contract, with its bounds.
+
+    `low` takes all unknown time as down, `high` as up. Breached is said only where even `high`
+    is below the target, met only where `low` is not. Without --month, the running month so far.
+    """
+    from collector import tables
+
+    with _told():
+        tables.availability(config, tables.Wanted(link, month, as_json))
 
 
 @main.command()

@@ -4,12 +4,22 @@ import json
 import ssl
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
+from collector import contracts, inventory, told
+from collector.answers import FOR_EVER, Answers
+from collector.audit.calendar import Month
+from collector.audit.states import Cause
+from collector.ledger.derived import DerivedStore
+from collector.ledger.outages import OutageStore
 from collector.ledger.sqlite import SqliteLedger
 from collector.settings import Located, read
 from runtime.clock import SystemClock
@@ -78,6 +88,121 @@ def links(config: Path, *, as_json: bool, url: str | None) -> None:
         "evidence_missing_batches",
     )
     show(rows if as_json else [{key: row[key] for key in columns} for row in rows], as_json=as_json)
+
+
+class Wanted(NamedTuple):
+    """What was asked for on the command line."""
+
+    link: str | None
+    month: str | None
+    as_json: bool
+
+
+@contextmanager
+def _answers(config: Path, link: str | None) -> Iterator[Answers]:
+    """The audit's answers out of the ledger, whether the collector runs or not."""
+    located = read(config)
+    settings = located.settings
+    links_file = located.path(settings.links_file)
+    both = inventory.read(located.path(settings.nodes_file), links_file)
+    promised = contracts.read(located.contracts_file, both)
+    if link is not None and link not in both.links:
+        known = ", ".join(sorted(both.links)) or "none"
+        raise ValueError(f"{links_file}: no link {link!r}; known: {known}")
+    ledger = SqliteLedger(located.data_dir / "ledger.db")
+    try:
+        behind = DerivedStore(ledger).behind()
+        if behind:
+            sys.stderr.write(
+                f"note: {behind} batches are not judged yet: the running collector does that\n"
+            )
+        yield Answers(OutageStore(ledger), lambda: (both, promised))
+    finally:
+        ledger.close()
+
+
+def outages(config: Path, wanted: Wanted, cause: str | None) -> None:
+    """Print outages. Raises SettingsError, LedgerError or ValueError."""
+    with _answers(config, wanted.link) as answers:
+        zone = answers.zone(wanted.link)
+        span = FOR_EVER if wanted.month is None else Month.parse(wanted.month, zone).span
+        kept = answers.outages(wanted.link, span, None if cause is None else Cause(cause))
+        rows = [told.outage(one) for one in kept]
+    if wanted.as_json:
+        show(rows, as_json=True)
+        return
+    local = timezone(timedelta(seconds=zone.offset_s), zone)
+    show(
+        [
+            {
+                "link": row["link"],
+                "state": row["state"],
+                f"began ({zone})": _moment(row["start_s"], local),
+                f"ended ({zone})": _moment(row["end_s"], local) or "lasts",
+                "for": _length(row["duration_s"]),
+                "cause": row["cause"],
+                "charge": row["charge"],
+                "settled": "yes" if row["settled"] else "not yet",
+                "why": row["why"],
+            }
+            for row in rows
+        ],
+        as_json=False,
+    )
+
+
+def availability(config: Path, wanted: Wanted) -> None:
+    """Print a month's availability. Raises SettingsError, LedgerError or ValueError."""
+    now_s = SystemClock().wall_ns() // 1_000_000_000
+    with _answers(config, wanted.link) as answers:
+        links = None if wanted.link is None else [wanted.link]
+        rows = [told.availability(one) for one in answers.availability(wanted.month, now_s, links)]
+    if wanted.as_json:
+        show(rows, as_json=True)
+        return
+    show(
+        [
+            {
+                "link": row["link"],
+                "contract": row["contract"],
+                "month": row["month"] + ("" if row["complete"] else " so far"),
+                "target": _percent(row["target"]),
+                "low": _percent(row["availability_low"]),
+                "point": _percent(row["availability_point"]),
+                "high": _percent(row["availability_high"]),
+                "known": _percent(row["coverage"]),
+                "down": _length(row["down_s"]),
+                "unknown": _length(row["unknown_s"]),
+                "excluded": _length(row["excluded_s"]),
+                "budget left": _length(row["budget_left_s"]),
+                "verdict": row["verdict"],
+            }
+            for row in rows
+        ],
+        as_json=False,
+    )
+
+
+def _moment(at_s: float | None, zone: timezone) -> str:
+    return "" if at_s is None else datetime.fromtimestamp(at_s, zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _length(seconds: float | None) -> str:
+    """Such as 1 h 02 min 03 s; empty for what is not known."""
+    if seconds is None:
+        return ""
+    sign, whole = "-" if seconds < 0 else "", abs(round(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{sign}{hours} h {minutes:02} min {rest:02} s"
+    return f"{sign}{minutes} min {rest:02} s" if minutes else f"{sign}{rest} s"
+
+
+def _percent(ratio: float | None) -> str:
+    """Cut and not rounded: 99.4999 % must not read as a target of 99.5 % that was met."""
+    if ratio is None:
+        return ""
+    return f"{(100 * Decimal(str(ratio))).quantize(Decimal('0.0001'), ROUND_DOWN)} %"
 
 
 def show(rows: list[dict[str, Any]], *, as_json: bool) -> None:

@@ -174,6 +174,11 @@ class OutageStore:
         )[0]
         return found[0]._replace(start_s=row[0], end_s=row[1])
 
+    def judged_until(self, link: str) -> int | None:
+        """The end of what is kept of a link; None for nothing."""
+        row = self._ledger.rows("SELECT max(end_s) FROM interval WHERE link=?", (link,))[0]
+        return None if row[0] is None else int(row[0])
+
     def totals(self) -> dict[tuple[str, State, Cause, Charge], int]:
         """Seconds by link, state, cause and charge, of all that is kept."""
         rows = self._ledger.rows(

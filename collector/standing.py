@@ -1,0 +1,182 @@
+"""The /metrics series of the audit: what was judged of every link, and how the month stands.
+
+Rendered when a link was judged, joined when scraped. They come from the evidence road: late data
+moves them late. A view, never an input to a verdict.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from collector.answers import MonthAnswer
+from collector.audit.availability import Judgement
+from collector.audit.states import Cause, Charge, State
+from collector.inventory import Link
+from collector.ledger.outages import Kept
+from collector.metrics import Family, labels, sample
+
+SECONDS = Family(
+    "pantau_link_seconds_total",
+    "counter",
+    "Seconds judged since the evidence began, by state, cause and charge. Late evidence that turns"
+    " an unknown second into a known one moves it.",
+)
+OUTAGES = Family(
+    "pantau_link_outages_total",
+    "counter",
+    "Settled outages since the evidence began (state down or unknown), by state and cause.",
+)
+OUTAGE_START = Family(
+    "pantau_link_outage_start_timestamp_seconds",
+    "gauge",
+    "When the outage that lasts now began, by its state; absent where the link is up."
+    " Provisional: what the hub hears now.",
+)
+LOW = Family(
+    "pantau_link_availability_lower_ratio",
+    "gauge",
+    "Availability of the running month so far if all unknown time was down.",
+)
+POINT = Family(
+    "pantau_link_availability_ratio",
+    "gauge",
+    "Availability of the running month so far, unknown time left out.",
+)
+HIGH = Family(
+    "pantau_link_availability_upper_ratio",
+    "gauge",
+    "Availability of the running month so far if all unknown time was up.",
+)
+COVERAGE = Family(
+    "pantau_link_availability_coverage_ratio",
+    "gauge",
+    "Share of the running month's counted time so far of which the state is known and charged.",
+)
+TARGET = Family(
+    "pantau_link_availability_target_ratio", "gauge", "Availability that the contract promises."
+)
+BUDGET = Family(
+    "pantau_link_downtime_budget_seconds",
+    "gauge",
+    "Downtime that the contract's target leaves in the whole running month.",
+)
+BUDGET_LEFT = Family(
+    "pantau_link_downtime_budget_left_seconds",
+    "gauge",
+    "What of the month's downtime budget is left; below 0 the target is missed.",
+)
+STANDING = Family(
+    "pantau_link_availability_standing",
+    "gauge",
+    "What the bounds say of the running month so far: 1 for met, breached or indeterminate.",
+)
+JUDGED = Family(
+    "pantau_link_judged_timestamp_seconds",
+    "gauge",
+    "The evidence of the link is judged until here: what is later is provisional.",
+)
+FROM_AUDIT = (
+    SECONDS,
+    OUTAGES,
+    OUTAGE_START,
+    LOW,
+    POINT,
+    HIGH,
+    COVERAGE,
+    TARGET,
+    BUDGET,
+    BUDGET_LEFT,
+    STANDING,
+    JUDGED,
+)
+Seconds = Mapping[tuple[State, Cause, Charge], int]
+
+
+class Judged(NamedTuple):
+    """What is known of one link after judging it."""
+
+    seconds: Seconds
+    outages: Sequence[Kept]
+    """All of them, the newest revisions."""
+    month: MonthAnswer | None
+    """The running month; None where no contract covers it."""
+    judged_until_s: int | None
+
+
+def render(link: Link, judged: Judged) -> dict[Family, str]:
+    """The link's lines, by family."""
+    label = labels(link=link.id, node=link.node)
+    lines: dict[Family, str] = {
+        SECONDS: "".join(
+            sample(
+                SECONDS,
+                labels(link=link.id, node=link.node, state=state, cause=cause, charge=charge),
+                seconds,
+            )
+            for (state, cause, charge), seconds in sorted(judged.seconds.items())
+        ),
+        OUTAGES: _outages(link, judged.outages),
+    }
+    if judged.judged_until_s is not None:
+        lines[JUDGED] = sample(JUDGED, label, judged.judged_until_s)
+    if judged.month is not None:
+        lines |= _month(label, judged.month)
+    return lines
+
+
+def _outages(link: Link, outages: Iterable[Kept]) -> str:
+    counts: dict[tuple[State, Cause], int] = {}
+    for one in outages:
+        if one.outage.settled and not one.withdrawn:
+            key = one.outage.state, one.outage.cause
+            counts[key] = counts.get(key, 0) + 1
+    return "".join(
+        sample(OUTAGES, labels(link=link.id, node=link.node, state=state, cause=cause), count)
+        for (state, cause), count in sorted(counts.items())
+    )
+
+
+def _month(label: str, month: MonthAnswer) -> dict[Family, str]:
+    found, budget = month.found, month.budget
+    values = {
+        LOW: found.lower,
+        POINT: found.point,
+        HIGH: found.upper,
+        COVERAGE: found.coverage,
+        TARGET: found.target,
+        BUDGET: budget.whole_s,
+        BUDGET_LEFT: budget.left_s,
+    }
+    lines = {
+        family: sample(family, label, float(value))
+        for family, value in values.items()
+        if value is not None
+    }
+    lines[STANDING] = "".join(
+        f'{STANDING.name}{label[:-1]},standing="{one}"}} {int(found.judgement is one)}\n'
+        for one in Judgement
+    )
+    return lines
+
+
+class StandingSeries:
+    """Fragments by link."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, dict[Family, str]] = {}
+
+    def keep(self, links: Iterable[str]) -> None:
+        """Forget links that the inventory has no more."""
+        wanted = set(links)
+        self._lines = {link: lines for link, lines in self._lines.items() if link in wanted}
+
+    def set(self, link: Link, judged: Judged) -> None:
+        """Take what was judged of a link."""
+        self._lines[link.id] = render(link, judged)
+
+    def pages(self) -> Iterable[tuple[Family, Iterable[str]]]:
+        """Families with their lines; the outages that last are the live road's to tell."""
+        return (
+            (family, [lines[family] for lines in self._lines.values() if family in lines])
+            for family in FROM_AUDIT
+            if family is not OUTAGE_START
+        )

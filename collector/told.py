@@ -1,0 +1,87 @@
+"""Answers of the audit as plain data, for JSON and for tables: seconds, ratios, words.
+
+One form for the API and the command line; docs/openapi.yaml describes it.
+"""
+
+from fractions import Fraction
+from typing import Any
+
+from collector.answers import MonthAnswer
+from collector.audit.evidence import Span
+from collector.audit.intervals import Edge
+from collector.ledger.outages import Kept
+
+
+def _ratio(value: Fraction | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _edge(name: str, edge: Edge | None) -> dict[str, float | None]:
+    at, low, high = (None, None, None) if edge is None else (edge.at_s, edge.low_s, edge.high_s)
+    return {f"{name}_s": at, f"{name}_low_s": low, f"{name}_high_s": high}
+
+
+def _span(span: Span) -> dict[str, int]:
+    return {"start_s": span.start_s, "end_s": span.end_s}
+
+
+def outage(kept: Kept) -> dict[str, Any]:
+    """One outage as it is known now; times in UTC seconds, null where it lasts."""
+    one = kept.outage
+    return {
+        "id": kept.id,
+        "revision": kept.revision,
+        "said_s": kept.made_s,
+        "link": one.link,
+        **_edge("start", one.start),
+        **_edge("end", one.end),
+        "duration_s": None if one.end is None else one.end.at_s - one.start.at_s,
+        "state": one.state,
+        "cause": one.cause,
+        "charge": one.charge,
+        "witnesses": list(one.witnesses),
+        "why": one.why,
+        "event": one.event,
+        "settled": one.settled,
+        "withdrawn": kept.withdrawn,
+    }
+
+
+def availability(answer: MonthAnswer) -> dict[str, Any]:
+    """One link under one contract in one month; seconds and ratios, null where undefined."""
+    found, budget = answer.found, answer.budget
+    return {
+        "link": answer.link,
+        "month": str(answer.month),
+        "zone": answer.month.zone,
+        "contract": answer.contract.reference,
+        "contract_digest": answer.contract.digest(),
+        **_span(found.span),
+        "complete": answer.complete,
+        "judged_until_s": answer.judged_until_s,
+        "target": answer.contract.availability_target,
+        "verdict": found.judgement,
+        "likely_met": found.likely_met,
+        "availability_low": _ratio(found.lower),
+        "availability_point": _ratio(found.point),
+        "availability_high": _ratio(found.upper),
+        "coverage": _ratio(found.coverage),
+        "period_s": found.period_s,
+        "excluded_s": found.excluded_s,
+        "up_s": found.up_s,
+        "degraded_s": found.degraded_s,
+        "down_s": found.charged_s,
+        "unknown_s": found.unknown_s,
+        "uncounted_s": found.uncounted_s,
+        "outages": len(found.outages),
+        "longest_outage_s": found.longest_s,
+        "mean_to_restore_s": _ratio(found.mean_to_restore_s),
+        "mean_between_s": _ratio(found.mean_between_s),
+        "edge_error_s": found.edge_error_s,
+        "flap_episodes": len(answer.flapping),
+        "budget_s": float(budget.whole_s),
+        "budget_left_s": float(budget.left_s),
+        "unknown_runs": [_span(one) for one in found.unknown],
+        "would_breach_if_down": [_span(one) for one in answer.deciding.to_breach],
+        "would_meet_if_up": [_span(one) for one in answer.deciding.to_meet],
+    }
