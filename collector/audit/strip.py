@@ -93,13 +93,15 @@ class Strip:
 
     def slice(self, start_s: int, end_s: int) -> "Strip":
         """The part within [start_s, end_s); outside of this strip nothing is known."""
-        whole = np.zeros(end_s - start_s, np.uint16)
-        first, last = max(start_s, self.start_s), min(end_s, self.end_s)
-        if first < last:
-            whole[first - start_s : last - start_s] = self.seconds()[
-                first - self.start_s : last - self.start_s
-            ]
-        return Strip.of_seconds(start_s, whole)
+        low = min(max(start_s, self.start_s), max(end_s, start_s))
+        high = max(low, min(end_s, self.end_s))
+        edges = np.append(self.start_s, self.start_s + np.cumsum(self.lengths))
+        first = max(int(np.searchsorted(edges, low, "right")) - 1, 0)
+        last = int(np.searchsorted(edges, high, "left"))
+        inner = edges[first : last + 1].clip(low, high)
+        lengths = np.concatenate(([low - start_s], np.diff(inner), [max(end_s - high, 0)]))
+        codes = np.concatenate(([0], self.codes[first:last], [0])).astype(np.uint16)
+        return _whole(start_s, lengths, codes)
 
     def runs(self) -> Iterator[tuple[int, int, int]]:
         """(start_s, end_s, code) of every run."""
@@ -140,7 +142,14 @@ def join(strips: list[Strip]) -> Strip:
             raise ValueError(f"strip ends at {before.end_s}, the next begins at {after.start_s}")
     lengths = np.concatenate([strip.lengths for strip in strips])
     codes = np.concatenate([strip.codes for strip in strips])
+    return _whole(strips[0].start_s, lengths, codes)
+
+
+def _whole(start_s: int, lengths: Lengths, codes: Codes) -> Strip:
+    """The strip of these runs, of which some may be empty or like their neighbours."""
+    held = lengths > 0
+    lengths, codes = lengths[held], codes[held]
     if not len(codes):
-        return Strip(strips[0].start_s, lengths, codes)
+        return Strip(start_s, lengths, codes)
     heads = np.flatnonzero(np.diff(codes, prepend=~codes[:1]))
-    return Strip(strips[0].start_s, np.add.reduceat(lengths, heads), codes[heads])
+    return Strip(start_s, np.add.reduceat(lengths, heads), codes[heads])
