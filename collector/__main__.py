@@ -332,7 +332,9 @@ ONE_LINK = click.option("--link", help="Only this link.")
 @CONFIG
 @ONE_LINK
 @MONTH
-@click.option("--cause", type=click.Choice([one.value for one in Cause]), help="Only outages with this cause.")
+@click.option(
+    "--cause", type=click.Choice([one.value for one in Cause]), help="Only outages with this cause."
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def outages(
     config: Path, link: str | None, month: str | None, cause: str | None, as_json: bool

@@ -12,6 +12,7 @@ from aiohttp import web
 from collector import contracts as promised
 from collector import identity as keys
 from collector import inventory
+from collector.answers import Answers
 from collector.board import Board
 from collector.committer import Committer
 from collector.contracts import Contracts
@@ -21,6 +22,7 @@ from collector.fleet import Fleet
 from collector.ingest import Ingest, ReceiptSigner
 from collector.inventory import ReflectorAddress
 from collector.ledger.derived import DerivedStore
+from collector.ledger.outages import OutageStore
 from collector.ledger.sqlite import SqliteLedger
 from collector.live import Live
 from collector.reflector import Reflector, ReflectorSettings
@@ -30,6 +32,7 @@ from collector.settings import Located
 from collector.settle.service import SettleService
 from collector.web import strangers
 from collector.web.agents import AgentEndpoints
+from collector.web.audit import AuditPages
 from collector.web.pages import Pages
 from runtime.clock import Clock
 from runtime.settings import SettingsError
@@ -68,6 +71,8 @@ class Collector:
         self.board = Board(
             fleet, Live(settings.silence_after_s), self.table, self.counters, clock.quality
         )
+        self.outages = OutageStore(self.ledger)
+        self.answers = Answers(self.outages, lambda: (self._inventory, self.contracts))
         self.settling = SettleService(DerivedStore(self.ledger), fleet, self.roster, clock)
         self._committer = Committer(self.ledger, settings.limits.commit_queue)
         signer = ReceiptSigner(self.ledger.ledger_id, identity.signing)
@@ -86,7 +91,8 @@ class Collector:
         self.pages = Pages(self.board, self.counters, clock, self.reload)
         self._app = web.Application(client_max_size=MAX_BATCH_BYTES)
         agents = AgentEndpoints(desk, settings.limits.body_deadline_s)
-        self._app.add_routes([*agents.routes(), *self.pages.routes()])
+        audit = AuditPages(self.answers, clock)
+        self._app.add_routes([*agents.routes(), *self.pages.routes(), *audit.routes()])
         self.port = settings.http.port
         self._inventory, self.contracts = self._read()
 

@@ -17,6 +17,7 @@ from collector.ledger import Agent, Entry, Head, PlacedBy, Stored
 from collector.live import WINDOW_S, AgentNow, Known, LinkState, Live, Reason
 from collector.reading import Scope
 from collector.sessions import SessionTable, SessionView
+from collector.standing import StandingSeries
 from runtime.clock import ClockQuality
 from wire.instant import ClockClass
 from wire.message import TargetStatus
@@ -54,6 +55,7 @@ class Board:
         self.details = DetailSeries()
         self.instrument = InstrumentSeries()
         self.evidence = m.EvidenceSeries()
+        self.standing = StandingSeries()
         self.heads: dict[bytes, Head] = {}
         self._warned: set[bytes] = set()
 
@@ -133,6 +135,7 @@ class Board:
                 rendered.items(),
                 self.details.pages(),
                 self.instrument.pages(),
+                self.standing.pages(),
             )
         )
 

@@ -5,7 +5,7 @@ say and that they were read, so that a crash reads none twice. A change of what 
 DERIVED_VERSION, and the next start reads everything anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import apsw
@@ -148,6 +148,15 @@ def _soil(db: apsw.Connection, link: str, from_s: int, to_s: int) -> None:
         db.execute("INSERT OR IGNORE INTO dirty VALUES (?,?)", (link, hour))
 
 
+def _wait(db: apsw.Connection, link: str, span: Span) -> None:
+    """Note these seconds for judging anew."""
+    db.execute(
+        "INSERT INTO rejudge VALUES (?1,?2,?3) ON CONFLICT DO UPDATE SET"
+        " start_s=min(start_s, ?2), end_s=max(end_s, ?3)",
+        (link, *span),
+    )
+
+
 def _leads(db: apsw.Connection, header: Header, anchor: Anchor) -> bool:
     """Whether the anchor is the best of its bucket: else the clock map is as it was."""
     start_ns = anchor.boot_ns - anchor.boot_ns % BUCKET_NS
@@ -271,7 +280,7 @@ class DerivedStore:
             db.execute(
                 "INSERT OR IGNORE INTO sample VALUES (?,?,?,?,?,?,?)", (batch_id, link, *sample)
             )
-            _soil(db, link, sample.at_s, sample.at_s)
+            _wait(db, link, Span(sample.at_s, sample.at_s + 1))
         db.execute(
             "INSERT INTO life VALUES (?1,?2,?3,?4,?5,?6,?7) ON CONFLICT DO UPDATE SET"
             " first_batch=CASE WHEN ?4 < first_boot_ns THEN ?7 ELSE first_batch END,"
@@ -361,12 +370,14 @@ class DerivedStore:
             if not changed:
                 return None
             span = Span(min(changed), max(changed))
-            db.execute(
-                "INSERT INTO rejudge VALUES (?1,?2,?3) ON CONFLICT DO UPDATE SET"
-                " start_s=min(start_s, ?2), end_s=max(end_s, ?3)",
-                (link, *span),
-            )
+            _wait(db, link, span)
             return span
+
+    def wait(self, waiting: Mapping[str, Span]) -> None:
+        """Note seconds of links for judging anew: what is beside them changed."""
+        with self._ledger.transaction() as db:
+            for link, span in waiting.items():
+                _wait(db, link, span)
 
     def rejudge(self) -> dict[str, Span]:
         """Seconds to judge anew, by link."""
@@ -386,12 +397,15 @@ class DerivedStore:
         )
         return [Strip.from_bytes(day, runs) for day, runs in rows]
 
-    def known_span(self, link: str) -> Span | None:
-        """From the first to the last day of which anything is known of a link."""
-        first, last = self._ledger.rows(
-            "SELECT min(day), max(day) FROM strip WHERE link=?", (link,)
-        )[0]
-        return None if first is None else Span(first, last + DAY_S)
+    def first_known(self, link: str) -> int | None:
+        """The first second of which anything is known of a link."""
+        row = self._ledger.rows(
+            "SELECT day, runs FROM strip WHERE link=? ORDER BY day LIMIT 1", (link,)
+        )
+        if not row:
+            return None
+        runs = Strip.from_bytes(row[0][0], row[0][1]).runs()
+        return next((start_s for start_s, _, code in runs if code), None)
 
     # --- lives and samples ----------------------------------------------------------------
 

@@ -75,12 +75,12 @@ def test_seconds_of_batches_are_woven_into_days(ledger: SqliteLedger) -> None:
     store = settle(ledger)
     assert hub(store, 98, 142) == ".." + "o" * 12 + "x" * 13 + "o" * 15 + ".."
     assert hub(store, 98, 142, View.JOURNAL) == ".." + "o" * 40 + ".."
-    assert store.known_span("l1") is not None
+    assert store.first_known("l1") == T0 + 100
 
 
 def test_nothing_is_known_of_a_link_that_nobody_spoke_of(ledger: SqliteLedger) -> None:
     store = settle(ledger)
-    assert store.known_span("l1") is None
+    assert store.first_known("l1") is None
     assert strip_of(store, "l1", 5, 10) == Strip.nothing(5, 10)
 
 
