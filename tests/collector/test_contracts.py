@@ -1,6 +1,7 @@
 """Contracts: which day is whose, what a version's digest names, and what the audit is told."""
 
 import hashlib
+import re
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from collector import contracts, inventory
 from collector.audit.calendar import Zone
 from collector.audit.evidence import Span
-from collector.audit.rules import Party, PowerProof, Terms, UnavailabilityRule
+from collector.audit.rules import Party, PowerProof, Term, Terms, UnavailabilityRule
 from collector.contracts import (
     Cir,
     Contract,
@@ -28,11 +29,16 @@ from collector.contracts import (
     midnight_s,
 )
 from collector.inventory import Inventory, Link, Node, NodeKind, Reach
-from collector.restitution import Restitution, Rule
+from collector.maintenance import Refusal
+from collector.restitution import Restitution, Rule, Tier
 from runtime.settings import SettingsError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DAY = 86_400
+BLOCKS = [
+    one for one in vars(contracts).values() if isinstance(one, type) and issubclass(one, Term)
+]
+BLOCKS.append(Tier)
 
 
 def contract(**changes: Any) -> Contract:
@@ -230,3 +236,22 @@ def test_the_shipped_example_shows_a_change_of_contract_and_a_template() -> None
     assert village.restitution.rule is Rule.ESJ300
     assert village.exclusions.maintenance is not None
     assert contracts.notes(shipped, both) == []
+
+
+def told_fields(form: type) -> set[str]:
+    """Every field of a contract that can be written, those of its blocks too."""
+    names = set()
+    for field in msgspec.structs.fields(form):
+        told = str(field.type)
+        blocks = [one for one in BLOCKS if f"{one.__module__}.{one.__qualname__}" in told]
+        names |= {field.name}.union(*(told_fields(block) for block in blocks))
+    return names
+
+
+def test_the_document_has_every_field_and_every_rule() -> None:
+    text = (CONFIGS.parent / "docs" / "contracts.md").read_text()
+    names = told_fields(Contract)
+    assert {"bins_in", "pdv_percentile", "vlan", "report_within_s", "tiers"} <= names
+    assert sorted(name for name in names if not re.search(rf"[`.]{name}[`.]", text)) == []
+    assert [rule for rule in Rule if f"| {rule} |" not in text] == []
+    assert [one for one in Refusal if f"`{one}`" not in text] == []
