@@ -30,8 +30,9 @@ from collector.contracts import (
 )
 from collector.inventory import Inventory, Link, Node, NodeKind, Reach
 from collector.maintenance import Refusal
-from collector.restitution import Restitution, Rule, Tier
+from collector.restitution import Rule, Tier
 from runtime.settings import SettingsError
+from tests.collector.contract_kit import contract
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DAY = 86_400
@@ -39,24 +40,6 @@ BLOCKS = [
     one for one in vars(contracts).values() if isinstance(one, type) and issubclass(one, Term)
 ]
 BLOCKS.append(Tier)
-
-
-def contract(**changes: Any) -> Contract:
-    fields: dict[str, Any] = {
-        "reference": "K-1",
-        "signed_on": date(2025, 12, 1),
-        "link": "l1",
-        "provider": "P",
-        "pop": "POP-1",
-        "first_day": date(2026, 1, 1),
-        "last_day": date(2026, 12, 31),
-        "zone": Zone.WIB,
-        "availability_target": 0.995,
-        "cir": Cir(layer=Layer.IP, domestic=Rates(down_bps=10_000_000, up_bps=10_000_000)),
-        "restitution": Restitution(rule=Rule.LIN),
-        "fee_rupiah": 2_500_000,
-    }
-    return Contract(**fields | changes)
 
 
 def watched() -> Inventory:

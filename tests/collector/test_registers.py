@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from collector.__main__ import main
 from runtime.clock import SystemClock
 from tests.collector.hub import settings_in
-from tests.collector.test_tickets import HEAD
 
+HEAD = "ticket,link,start,end,cause\n"
 PROMISED = Path(__file__).parent / "testdata" / "promised" / "contracts.yaml"
 WINDOW = {
     "--link": "l1",
