@@ -45,6 +45,8 @@ from collector.tickets import (
 from runtime.clock import SystemClock
 
 MAX_TICKETS_BYTES = 16 * 1024 * 1024
+MAX_WINDOW_DAYS = 366
+"""A longer window is a year that was typed wrong, in a register that forgets nothing."""
 SECOND_NS = 1_000_000_000
 
 
@@ -145,6 +147,8 @@ def _notice(told: Told) -> Notice:
             raise ValueError(f"--{option}: {error}") from error
     if times["to"] <= times["from"]:
         raise ValueError(f"--to: {told.end!r} is not after --from {told.start!r}")
+    if times["to"] - times["from"] > MAX_WINDOW_DAYS * 86_400:
+        raise ValueError(f"--to: {told.end!r} is more than {MAX_WINDOW_DAYS} days after --from")
     if times["announced"] > SystemClock().wall_ns() // SECOND_NS:
         raise ValueError(f"--announced: {told.announced!r} {told.zone} is in the future")
     words = {"reason": told.reason, "approved-by": told.approved_by}

@@ -128,6 +128,10 @@ def test_a_cancelled_window_stays_in_the_list_with_who_and_why(file: Path) -> No
             {"to": "2026-03-09 00:00"},
             "--to: '2026-03-09 00:00' is not after --from '2026-03-09 00:00'",
         ),
+        (
+            {"to": "2027-03-11 00:00"},
+            "--to: '2027-03-11 00:00' is more than 366 days after --from",
+        ),
         ({"announced": "2199-01-01 00:00"}, "--announced: '2199-01-01 00:00' WIB is in the future"),
         ({"reason": " "}, "--reason: empty, expected words"),
         ({"approved_by": ""}, "--approved-by: empty, expected words"),
