@@ -127,7 +127,7 @@ def decide(contract: Contract, entries: Iterable[Entry]) -> list[Ruling]:
     """What of these entries the contract excludes, in the order in which the cap is spent.
 
     `entries` are those whose scope covers the contract's link. They are taken by their beginning,
-    then by their number, so the outcome does not hang on the order in which they were recorded.
+    and by their number where two begin at once: when they were recorded plays no other part.
     """
     spent = _Spent(contract)
     in_order = sorted(entries, key=lambda one: (one.notice.start_s, one.id))

@@ -45,6 +45,8 @@ from collector.tickets import (
 from runtime.clock import SystemClock
 
 MAX_TICKETS_BYTES = 16 * 1024 * 1024
+MAX_WINDOW_DAYS = 366
+"""A longer window is a year that was typed wrong, in a register that forgets nothing."""
 SECOND_NS = 1_000_000_000
 
 
@@ -145,6 +147,8 @@ def _notice(told: Told) -> Notice:
             raise ValueError(f"--{option}: {error}") from error
     if times["to"] <= times["from"]:
         raise ValueError(f"--to: {told.end!r} is not after --from {told.start!r}")
+    if times["to"] - times["from"] > MAX_WINDOW_DAYS * 86_400:
+        raise ValueError(f"--to: {told.end!r} is more than {MAX_WINDOW_DAYS} days after --from")
     if times["announced"] > SystemClock().wall_ns() // SECOND_NS:
         raise ValueError(f"--announced: {told.announced!r} {told.zone} is in the future")
     words = {"reason": told.reason, "approved-by": told.approved_by}
@@ -223,13 +227,13 @@ def _verdict_row(entry: Entry, rulings: list[tuple[Contract, Ruling]]) -> dict[s
 
 
 def _verdict_cells(entry: Entry, rulings: list[tuple[Contract, Ruling]]) -> dict[str, Any]:
-    lines = []
+    lines: list[str] = []
     for contract, ruling in rulings:
         if ruling.entry.id != entry.id or _not_its(ruling):
             continue
         counted_s = sum(one.end_s - one.start_s for one in ruling.counted)
-        why = [f"{one.span.length_s} s not: {one.words}" for one in ruling.refused]
-        lines.append(f"{contract.reference}: {'; '.join([f'{counted_s} s count', *why])}")
+        lines += [f"{contract.reference}:", f"{counted_s} s count"]
+        lines += [f"{one.span.length_s} s not: {one.words}" for one in ruling.refused]
     return {"counts": "\n".join(lines) or "no contract then"}
 
 
@@ -260,19 +264,23 @@ def _entry_row(entry: Entry) -> dict[str, Any]:
 
 
 def _entry_cells(entry: Entry) -> dict[str, Any]:
+    """Few columns, with lines in them: a terminal is narrow."""
     notice, cancelled = entry.notice, entry.cancelled
+    document = "" if notice.document is None else f" ({notice.document})"
+    history = [
+        f"announced {show_time(notice.announced_s, notice.zone)}",
+        "not approved" if notice.approved_by is None else f"approved by {notice.approved_by}",
+        f"recorded by {entry.recorded.by}",
+    ]
+    if cancelled is not None:
+        history.append(f"cancelled by {cancelled.recorded.by}: {cancelled.reason}")
+    start, end = (show_time(one, notice.zone) for one in (notice.start_s, notice.end_s))
     return {
         "id": entry.id,
         "of": str(notice.scope),
-        "from": show_time(notice.start_s, notice.zone),
-        "to": show_time(notice.end_s, notice.zone),
-        "kind": notice.kind.value,
-        "announced": show_time(notice.announced_s, notice.zone),
-        "approved by": notice.approved_by,
-        "reason": notice.reason,
-        "document": notice.document,
-        "recorded by": entry.recorded.by,
-        "cancelled": cancelled and f"{cancelled.recorded.by}: {cancelled.reason}",
+        "when": f"{start}\n{end}",
+        "what": f"{notice.kind}: {notice.reason}{document}",
+        "history": "\n".join(history),
     }
 
 
@@ -357,14 +365,15 @@ def _ticket_row(one: Revision, taken: Import, newest: bool) -> dict[str, Any]:
 
 def _ticket_cells(one: Revision, taken: Import, newest: bool) -> dict[str, Any]:
     ticket = one.ticket
+    start, end = (
+        "open" if at_s is None else show_time(at_s, taken.zone)
+        for at_s in (ticket.start_s, ticket.end_s)
+    )
     return {
-        "ticket": ticket.ticket,
-        "provider": ticket.provider,
+        "ticket": f"{ticket.ticket} ({ticket.provider})",
         "link": ticket.link,
-        "start": show_time(ticket.start_s, taken.zone),
-        "end": "open" if ticket.end_s is None else show_time(ticket.end_s, taken.zone),
+        "when": f"{start}\n{end}",
         "cause": ticket.cause,
         "revision": f"{one.revision}{'' if newest else ' (replaced)'}",
-        "file": taken.file,
-        "recorded by": taken.recorded.by,
+        "from": f"{taken.file}\nby {taken.recorded.by}",
     }

@@ -102,6 +102,8 @@ def parse_time(text: str, zone: Zone) -> int:
             local = datetime.strptime(text.strip(), form)  # noqa: DTZ007 - the zone is added below
         except ValueError:
             continue
+        if not 2000 <= local.year < 2200:
+            raise ValueError(f"{text!r}: expected a year from 2000 to 2199")
         return (local - _EPOCH) // timedelta(seconds=1) - zone.offset_s
     raise ValueError(f"{text!r}: expected {TIME_FORM}")
 

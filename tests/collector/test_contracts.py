@@ -1,6 +1,7 @@
 """Contracts: which day is whose, what a version's digest names, and what the audit is told."""
 
 import hashlib
+import re
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from collector import contracts, inventory
 from collector.audit.calendar import Zone
 from collector.audit.evidence import Span
-from collector.audit.rules import Party, PowerProof, Terms, UnavailabilityRule
+from collector.audit.rules import Party, PowerProof, Term, Terms, UnavailabilityRule
 from collector.contracts import (
     Cir,
     Contract,
@@ -28,29 +29,17 @@ from collector.contracts import (
     midnight_s,
 )
 from collector.inventory import Inventory, Link, Node, NodeKind, Reach
-from collector.restitution import Restitution, Rule
+from collector.maintenance import Refusal
+from collector.restitution import Rule, Tier
 from runtime.settings import SettingsError
+from tests.collector.contract_kit import contract
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DAY = 86_400
-
-
-def contract(**changes: Any) -> Contract:
-    fields: dict[str, Any] = {
-        "reference": "K-1",
-        "signed_on": date(2025, 12, 1),
-        "link": "l1",
-        "provider": "P",
-        "pop": "POP-1",
-        "first_day": date(2026, 1, 1),
-        "last_day": date(2026, 12, 31),
-        "zone": Zone.WIB,
-        "availability_target": 0.995,
-        "cir": Cir(layer=Layer.IP, domestic=Rates(down_bps=10_000_000, up_bps=10_000_000)),
-        "restitution": Restitution(rule=Rule.LIN),
-        "fee_rupiah": 2_500_000,
-    }
-    return Contract(**fields | changes)
+BLOCKS = [
+    one for one in vars(contracts).values() if isinstance(one, type) and issubclass(one, Term)
+]
+BLOCKS.append(Tier)
 
 
 def watched() -> Inventory:
@@ -230,3 +219,22 @@ def test_the_shipped_example_shows_a_change_of_contract_and_a_template() -> None
     assert village.restitution.rule is Rule.ESJ300
     assert village.exclusions.maintenance is not None
     assert contracts.notes(shipped, both) == []
+
+
+def told_fields(form: type) -> set[str]:
+    """Every field of a contract that can be written, those of its blocks too."""
+    names = set()
+    for field in msgspec.structs.fields(form):
+        told = str(field.type)
+        blocks = [one for one in BLOCKS if f"{one.__module__}.{one.__qualname__}" in told]
+        names |= {field.name}.union(*(told_fields(block) for block in blocks))
+    return names
+
+
+def test_the_document_has_every_field_and_every_rule() -> None:
+    text = (CONFIGS.parent / "docs" / "contracts.md").read_text()
+    names = told_fields(Contract)
+    assert {"bins_in", "pdv_percentile", "vlan", "report_within_s", "tiers"} <= names
+    assert sorted(name for name in names if not re.search(rf"[`.]{name}[`.]", text)) == []
+    assert [rule for rule in Rule if f"| {rule} |" not in text] == []
+    assert [one for one in Refusal if f"`{one}`" not in text] == []

@@ -31,7 +31,7 @@ from collector.maintenance import (
     decide,
     windows,
 )
-from tests.collector.test_contracts import contract
+from tests.collector.contract_kit import contract
 
 HOUR = 3_600
 DAY = 86_400

@@ -147,10 +147,16 @@ def test_of_very_many_errors_the_first_are_listed_and_the_others_counted() -> No
     assert lines[-1] == "and 5 more"
 
 
-@given(st.integers(0, 4_000_000_000), st.sampled_from(list(Zone)))
+@given(st.integers(946_771_200, 7_258_000_000), st.sampled_from(list(Zone)))
 def test_a_time_is_read_as_it_is_shown(at_s: int, zone: Zone) -> None:
     shown, _, named = show_time(at_s, zone).rpartition(" ")
     assert (parse_time(shown, zone), named) == (at_s, zone.value)
+
+
+@pytest.mark.parametrize("year", ["1999", "2200", "9999"])
+def test_a_year_that_cannot_be_meant_is_refused(year: str) -> None:
+    with pytest.raises(ValueError, match="expected a year from 2000 to 2199"):
+        parse_time(f"{year}-12-31 23:59", Zone.WIB)
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: (HEAD + text).encode()))

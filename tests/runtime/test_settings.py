@@ -80,7 +80,8 @@ def test_a_file_is_bounded_before_it_is_parsed(tmp_path: Path) -> None:
 def test_nesting_far_beyond_any_stack_is_a_settings_error(tmp_path: Path) -> None:
     file = tmp_path / "abyss.yaml"
     file.write_text("a: " + "[" * 1_000_000)
-    with pytest.raises(SettingsError, match="nested too deeply"):
+    # libyaml since 0.2.6 refuses it before we can.
+    with pytest.raises(SettingsError, match="nested too deeply|maximum nesting depth"):
         read_yaml(file)
 
 
