@@ -81,7 +81,7 @@ def test_nesting_far_beyond_any_stack_is_a_settings_error(tmp_path: Path) -> Non
     file = tmp_path / "abyss.yaml"
     file.write_text("a: " + "[" * 1_000_000)
     # libyaml since 0.2.6 refuses it before we can.
-    with pytest.raises(SettingsError, match="nested too deeply|maximum nesting depth"):
+    with pytest.raises(SettingsError, match=r"nested too deeply|maximum nesting depth"):
         read_yaml(file)
 
 
