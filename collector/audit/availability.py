@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from functools import cached_property
 from typing import NamedTuple
 
 from collector.audit.evidence import Span
@@ -160,7 +161,7 @@ class Availability:
         """T_a."""
         return self.period_s - self.excluded_s
 
-    @property
+    @cached_property
     def unknown_s(self) -> int:
         """Uk."""
         return sum(one.length_s for one in self.unknown)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from collector.audit.evidence import Evidence, Span
 from collector.audit.intervals import Edge, Interval, Outage
@@ -64,10 +65,9 @@ def drift_s(unheard_s: float) -> float:
 
 
 class _Known:
-    """Seconds in which something was shown, as spans in order."""
+    """Seconds that showed one thing or another, as spans in order."""
 
-    def __init__(self, seen: Showing, kinds: Sequence[Shown]) -> None:
-        which = np.isin(seen.shown, np.array(kinds, np.uint8))
+    def __init__(self, seen: Showing, which: npt.NDArray[np.bool_]) -> None:
         self._starts: Lengths = seen.edges[:-1][which]
         self._ends: Lengths = seen.edges[1:][which]
 
@@ -105,8 +105,8 @@ class Witness:
 
     def __init__(self, seen: Showing) -> None:
         self._span = Span(seen.start_s, seen.end_s)
-        self._known = _Known(seen, (Shown.GOOD, Shown.BAD))
-        self._bad = _Known(seen, (Shown.BAD,))
+        self._known = _Known(seen, seen.shown != Shown.NOTHING)
+        self._bad = _Known(seen, seen.shown == Shown.BAD)
 
     def limits(self, span: Span, state: State) -> Limits:
         """Of an outage in `span`. Where nothing is ever known on a side, it may reach to the end of

@@ -167,19 +167,20 @@ class Rows(NamedTuple):
 def rows(seen: Showing, rule: UnavailabilityRule, cuts: Lengths | None = None) -> Rows:
     """Intervals of `rule`, aligned to multiples of its length since 1970, equal neighbours mostly
     as one row; no row reaches over one of the `cuts`, seconds, but an interval may."""
-    lengths = np.diff(seen.edges)
-    silence = (seen.shown == Shown.NOTHING) & (lengths > BRIDGE_S)
-    edges, kinds = seen.edges, seen.shown
-    size = rule.bin_s
-    if size > 1 or cuts is not None:
-        wanted = [edges] if cuts is None else [edges, cuts // size * size]
-        if size > 1:
-            wanted += [edges // size * size, -(-edges // size) * size]
-        edges = np.unique(np.concatenate(wanted))
-        edges = edges[(edges >= seen.start_s) & (edges <= seen.end_s)]
-        origin = np.searchsorted(seen.edges, edges[:-1], "right") - 1
-        lengths, kinds, silence = np.diff(edges), kinds[origin], silence[origin]
-    found = Rows(kinds, edges[:-1], edges[1:], lengths).taken(silence | (kinds != Shown.NOTHING))
+    edges, kinds, size = seen.edges, seen.shown, rule.bin_s
+    silence = (kinds == Shown.NOTHING) & (np.diff(edges) > BRIDGE_S)
+    wanted = np.empty(0, np.int64) if cuts is None else np.unique(cuts // size * size)
+    if size > 1:
+        wanted = np.unique(np.concatenate((wanted, edges // size * size, -(-edges // size) * size)))
+    wanted = wanted[(wanted > seen.start_s) & (wanted < seen.end_s)]
+    places = np.searchsorted(edges, wanted)
+    new = edges[places] != wanted
+    wanted, places = wanted[new], places[new]
+    edges = np.insert(edges, places, wanted)
+    kinds = np.insert(kinds, places, kinds[places - 1])
+    silence = np.insert(silence, places, silence[places - 1])
+    found = Rows(kinds, edges[:-1], edges[1:], np.diff(edges))
+    found = found.taken(silence | (kinds != Shown.NOTHING))
     if size > 1 or rule.loss_threshold >= 1:
         return _judged(found, rule)
     return found

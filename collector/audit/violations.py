@@ -96,15 +96,15 @@ def violations(
     free = _covered(found.starts, up)
     known = found.kinds != Shown.NOTHING
     streaks = _streaks(found, bad & free, span)
-    if unavailability.bin_s == 1 and unavailability.loss_threshold < 1:
-        seconds = streaks
-    else:
+    each, lost, asked = found, bad & free, known & free
+    if unavailability.bin_s > 1 or unavailability.loss_threshold >= 1:
         each = rows(seen, _EVERY_SECOND, cuts)
-        lost = (each.kinds == Shown.BAD) & _covered(each.starts, up)
-        seconds = _streaks(each, lost, span)
+        asked = (each.kinds != Shown.NOTHING) & _covered(each.starts, up)
+        lost = asked & (each.kinds == Shown.BAD)
+    seconds = _streaks(each, lost, span)
     micro = seconds.taken(seconds.counts >= MICRO_S)
     first, last = -(-span.start_s // rule.window_s), -(-span.end_s // rule.window_s)
-    severe = _severe(seen, up, rule)
+    severe = _severe(each.taken(lost), each.taken(asked), rule)
     return Violations(
         bad=int(found.counts[bad & inside].sum()),
         bad_available=int(found.counts[bad & free & inside].sum()),
@@ -121,7 +121,10 @@ def degraded(
 ) -> tuple[Interval, ...]:
     """The intervals with UP made DEGRADED in each window, aligned to multiples of its length since
     1970, in which more than the threshold's share of the known available seconds was lost."""
-    severe = _severe(seen, _available(intervals), rule)
+    up = _available(intervals)
+    each = rows(seen, _EVERY_SECOND, up.ravel())
+    asked = (each.kinds != Shown.NOTHING) & _covered(each.starts, up)
+    severe = _severe(each.taken(asked & (each.kinds == Shown.BAD)), each.taken(asked), rule)
     lows = severe * rule.window_s
     found: list[Interval] = []
     for one in intervals:
@@ -173,8 +176,12 @@ def _within(at: Lengths, span: Span) -> npt.NDArray[np.bool_]:
 
 
 def _covered(at: Lengths, spans: Lengths) -> npt.NDArray[np.bool_]:
-    """Which seconds lie in one of the spans, which are in order and apart."""
-    return np.searchsorted(spans[:, 0], at, "right") > np.searchsorted(spans[:, 1], at, "right")
+    """Which of the seconds, in order, lie in one of the spans, which are in order and apart."""
+    steps = np.zeros(len(at) + 1, np.int8)
+    places = np.searchsorted(at, spans)
+    np.add.at(steps, places[:, 0], 1)
+    np.subtract.at(steps, places[:, 1], 1)
+    return np.cumsum(steps[:-1]) > 0
 
 
 def _streaks(found: Rows, which: npt.NDArray[np.bool_], span: Span) -> Rows:
@@ -184,20 +191,18 @@ def _streaks(found: Rows, which: npt.NDArray[np.bool_], span: Span) -> Rows:
     return merged.taken(flags & _within(merged.starts, span))
 
 
-def _severe(seen: Showing, up: Lengths, rule: DegradedRule) -> Lengths:
-    """Numbers of the windows above the threshold."""
-    found = rows(seen, _EVERY_SECOND, up.ravel())
-    free = _covered(found.starts, up)
-    lost = found.taken(free & (found.kinds == Shown.BAD))
-    known = found.taken(free & (found.kinds != Shown.NOTHING))
+def _severe(lost: Rows, asked: Rows, rule: DegradedRule) -> Lengths:
+    """Numbers of the windows above the threshold, of the available seconds, in order."""
     # only a window that holds a lost second can be above it
     firsts, lasts = lost.starts // rule.window_s, (lost.ends - 1) // rule.window_s
     many = lasts - firsts + 1
     offsets = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
-    numbers = np.unique(np.repeat(firsts, many) + offsets)
+    numbers = np.repeat(firsts, many) + offsets
+    numbers = numbers[heads(numbers)]
     threshold = Fraction(str(rule.loss_threshold))
-    bad, asked = (_counted(one, numbers * rule.window_s, rule.window_s) for one in (lost, known))
-    return numbers[bad * threshold.denominator > threshold.numerator * asked]
+    lows = numbers * rule.window_s
+    bad, known = (_counted(one, lows, rule.window_s) for one in (lost, asked))
+    return numbers[bad * threshold.denominator > threshold.numerator * known]
 
 
 def _counted(found: Rows, lows: Lengths, length_s: int) -> Lengths:
@@ -207,9 +212,10 @@ def _counted(found: Rows, lows: Lengths, length_s: int) -> Lengths:
     def until(at: Lengths) -> Lengths:
         behind = np.searchsorted(found.starts, at, "left")
         if not len(found.ends):
-            return behind
+            return np.zeros(len(at), np.int64)
         over = (found.ends[np.maximum(behind - 1, 0)] - at).clip(0)
-        return before[behind] - np.where(behind > 0, over, 0)
+        counts: Lengths = before[behind] - np.where(behind > 0, over, 0)
+        return counts
 
     return until(lows + length_s) - until(lows)
 
