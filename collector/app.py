@@ -29,7 +29,9 @@ from collector.reflector import Reflector, ReflectorSettings
 from collector.roster import Roster
 from collector.sessions import SessionTable
 from collector.settings import Located
-from collector.settle.service import SettleService
+from collector.settle.judge import Judge
+from collector.settle.service import Parts, SettleService
+from collector.settle.world import Worlds
 from collector.web import strangers
 from collector.web.agents import AgentEndpoints
 from collector.web.audit import AuditPages
@@ -71,9 +73,17 @@ class Collector:
         self.board = Board(
             fleet, Live(settings.silence_after_s), self.table, self.counters, clock.quality
         )
-        self.outages = OutageStore(self.ledger)
-        self.answers = Answers(self.outages, lambda: (self._inventory, self.contracts))
-        self.settling = SettleService(DerivedStore(self.ledger), fleet, self.roster, clock)
+        kept = OutageStore(self.ledger)
+        self.answers = Answers(kept, self._promised)
+        derived, worlds = DerivedStore(self.ledger), Worlds(self.ledger, self._promised)
+        parts = Parts(
+            store=derived,
+            judge=Judge(self.ledger, derived, kept, worlds.now),
+            kept=kept,
+            answers=self.answers,
+            standing=self.board.standing,
+        )
+        self.settling = SettleService(parts, fleet, self.roster, clock)
         self._committer = Committer(self.ledger, settings.limits.commit_queue)
         signer = ReceiptSigner(self.ledger.ledger_id, identity.signing)
         desk = Desk(
@@ -107,6 +117,9 @@ class Collector:
             self._located.path(settings.nodes_file), self._located.path(settings.links_file)
         )
         return both, promised.read(self._located.contracts_file, both)
+
+    def _promised(self) -> tuple[inventory.Inventory, Contracts]:
+        return self._inventory, self.contracts
 
     def _load(self) -> None:
         self.board.fleet.load(self._inventory)

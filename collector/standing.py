@@ -4,14 +4,13 @@ Rendered when a link was judged, joined when scraped. They come from the evidenc
 moves them late. A view, never an input to a verdict.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from collector.answers import MonthAnswer
 from collector.audit.availability import Judgement
 from collector.audit.states import Cause, Charge, State
 from collector.inventory import Link
-from collector.ledger.outages import Kept
 from collector.metrics import Family, labels, sample
 
 SECONDS = Family(
@@ -95,8 +94,8 @@ class Judged(NamedTuple):
     """What is known of one link after judging it."""
 
     seconds: Seconds
-    outages: Sequence[Kept]
-    """All of them, the newest revisions."""
+    outages: Mapping[tuple[State, Cause], int]
+    """Settled ones since the evidence began."""
     month: MonthAnswer | None
     """The running month; None where no contract covers it."""
     judged_until_s: int | None
@@ -114,25 +113,16 @@ def render(link: Link, judged: Judged) -> dict[Family, str]:
             )
             for (state, cause, charge), seconds in sorted(judged.seconds.items())
         ),
-        OUTAGES: _outages(link, judged.outages),
+        OUTAGES: "".join(
+            sample(OUTAGES, labels(link=link.id, node=link.node, state=state, cause=cause), count)
+            for (state, cause), count in sorted(judged.outages.items())
+        ),
     }
     if judged.judged_until_s is not None:
         lines[JUDGED] = sample(JUDGED, label, judged.judged_until_s)
     if judged.month is not None:
         lines |= _month(label, judged.month)
     return lines
-
-
-def _outages(link: Link, outages: Iterable[Kept]) -> str:
-    counts: dict[tuple[State, Cause], int] = {}
-    for one in outages:
-        if one.outage.settled and not one.withdrawn:
-            key = one.outage.state, one.outage.cause
-            counts[key] = counts.get(key, 0) + 1
-    return "".join(
-        sample(OUTAGES, labels(link=link.id, node=link.node, state=state, cause=cause), count)
-        for (state, cause), count in sorted(counts.items())
-    )
 
 
 def _month(label: str, month: MonthAnswer) -> dict[Family, str]:

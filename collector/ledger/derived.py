@@ -12,7 +12,7 @@ import apsw
 import numpy as np
 
 from collector.audit.evidence import Span
-from collector.audit.strip import Strip, View
+from collector.audit.strip import Mark, Strip, View
 from collector.ledger import PlacedBy, Placement
 from collector.ledger.sqlite import Row, SqliteLedger
 from collector.settle.clockmap import BUCKET_NS
@@ -406,6 +406,18 @@ class DerivedStore:
             return None
         runs = Strip.from_bytes(row[0][0], row[0][1]).runs()
         return next((start_s for start_s, _, code in runs if code), None)
+
+    def last_journal(self, link: str) -> int | None:
+        """The end of the last second in which the node's agent is known to have run."""
+        ok = Mark.OK << 2 * View.JOURNAL
+        rows = self._ledger.rows(
+            "SELECT day, runs FROM strip WHERE link=? ORDER BY day DESC LIMIT 2", (link,)
+        )
+        for day, runs in rows:
+            ends = [end_s for _, end_s, code in Strip.from_bytes(day, runs).runs() if code & ok]
+            if ends:
+                return ends[-1]
+        return None
 
     # --- lives and samples ----------------------------------------------------------------
 

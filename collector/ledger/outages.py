@@ -5,6 +5,7 @@ what it dissolves is a revision that withdraws it. `interval` is a view of the e
 it is settled, rewritten where evidence changed; revisions are what was said.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -28,6 +29,11 @@ CREATE TABLE IF NOT EXISTS interval (
   link TEXT NOT NULL, start_s INTEGER NOT NULL, end_s INTEGER NOT NULL, state TEXT NOT NULL,
   cause TEXT NOT NULL, charge TEXT NOT NULL, witnesses TEXT NOT NULL, why TEXT NOT NULL,
   event TEXT, PRIMARY KEY (link, start_s)
+) STRICT, WITHOUT ROWID;
+
+-- By what contracts and windows the intervals of a link were judged.
+CREATE TABLE IF NOT EXISTS judged_by (
+  link TEXT PRIMARY KEY, digest TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -179,12 +185,31 @@ class OutageStore:
         row = self._ledger.rows("SELECT max(end_s) FROM interval WHERE link=?", (link,))[0]
         return None if row[0] is None else int(row[0])
 
-    def totals(self) -> dict[tuple[str, State, Cause, Charge], int]:
-        """Seconds by link, state, cause and charge, of all that is kept."""
+    def digest(self, link: str) -> str | None:
+        """What `set_digest` kept."""
+        rows = self._ledger.rows("SELECT digest FROM judged_by WHERE link=?", (link,))
+        return rows[0][0] if rows else None
+
+    def set_digest(self, link: str, digest: str) -> None:
+        """Note by what contracts and windows a link is judged."""
+        with self._ledger.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO judged_by VALUES (?,?)", (link, digest))
+
+    def totals(self, link: str) -> dict[tuple[State, Cause, Charge], int]:
+        """Seconds of a link by state, cause and charge, of all that is kept."""
         rows = self._ledger.rows(
-            "SELECT link, state, cause, charge, sum(end_s - start_s) FROM interval GROUP BY 1,2,3,4"
+            "SELECT state, cause, charge, sum(end_s - start_s) FROM interval WHERE link=?"
+            " GROUP BY 1,2,3",
+            (link,),
         )
-        return {(row[0], State(row[1]), Cause(row[2]), Charge(row[3])): row[4] for row in rows}
+        return {(State(row[0]), Cause(row[1]), Charge(row[2])): row[3] for row in rows}
+
+    def counts(self, link: str) -> dict[tuple[State, Cause], int]:
+        """Settled outages of a link by state and cause."""
+        counts: Counter[tuple[State, Cause]] = Counter()
+        for one in self._read("WHERE link=? AND NOT withdrawn AND settled", (link,)):
+            counts[one.outage.state, one.outage.cause] += 1
+        return dict(counts)
 
 
 def _append(

@@ -1,22 +1,27 @@
 """Runs the settling beside the ingest, in a thread, for as long as the collector runs."""
 
 import asyncio
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
+from collector.answers import Answers
 from collector.fleet import Fleet
 from collector.inventory import HUB_TARGET, Inventory
 from collector.ledger.derived import ALIVE_EVERY_S, DerivedStore
+from collector.ledger.outages import OutageStore
 from collector.reading import CPE_TARGET
 from collector.roster import Roster
 from collector.settle.derive import Speaker
-from collector.settle.settler import Settler, Touched
+from collector.settle.judge import Judge
+from collector.settle.settler import Settler
+from collector.standing import Judged, StandingSeries
 from runtime.clock import SECOND, Clock
 from wire.policy import Role
 
-log = logging.getLogger(__name__)
 PAUSE_S = 1.0
 """Between looks for new batches."""
+SHOW_EVERY_S = 60
+"""How often every link's month is shown anew: of a silent one the unknown time grows."""
 
 
 def roles(inventory: Inventory, *, outside: bool) -> Callable[[str, str], Role | None]:
@@ -32,14 +37,26 @@ def roles(inventory: Inventory, *, outside: bool) -> Callable[[str, str], Role |
     return lambda link, target: known.get((link, target))
 
 
-class SettleService:
-    """Derives, weaves, and says what changed."""
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the settling works with."""
 
-    def __init__(self, store: DerivedStore, fleet: Fleet, roster: Roster, clock: Clock) -> None:
-        self._store, self._fleet, self._roster, self._clock = store, fleet, roster, clock
-        self._settler = Settler(store, self._speaker)
+    store: DerivedStore
+    judge: Judge
+    kept: OutageStore
+    answers: Answers
+    standing: StandingSeries
+
+
+class SettleService:
+    """Reads, weaves, judges, and shows how every link stands."""
+
+    def __init__(self, parts: Parts, fleet: Fleet, roster: Roster, clock: Clock) -> None:
+        self._parts, self._fleet, self._roster, self._clock = parts, fleet, roster, clock
+        self._settler = Settler(parts.store, self._speaker)
         self._inventory: Inventory | None = None
         self._speakers: dict[str, Speaker] = {}
+        self._shown_s = 0
         self.behind = 0
         """Batches that the audit has not read yet."""
 
@@ -61,23 +78,43 @@ class SettleService:
     async def run(self) -> None:
         """Settle what comes, for ever."""
         while True:
-            touched = await asyncio.to_thread(self._settler.step)
-            self.behind = await asyncio.to_thread(self._store.behind)
-            if touched:
-                self._changed(touched)
-            if not (self.behind or touched):
+            if not await asyncio.to_thread(self.step):
                 await asyncio.sleep(PAUSE_S)
 
-    def _changed(self, touched: list[Touched]) -> None:
-        log.debug("seconds of %d links changed", len(touched))
+    def step(self) -> bool:
+        """Read and weave some; once all is woven, judge some. Whether anything was done."""
+        touched = self._settler.step()
+        self.behind = self._parts.store.behind()
+        if touched or self.behind:
+            return True
+        now_s = self._now_s()
+        judged = self._parts.judge.step(now_s)
+        if now_s >= self._shown_s + SHOW_EVERY_S:
+            self._shown_s = now_s
+            self._show(self._fleet.inventory.links, now_s)
+        else:
+            self._show(judged, now_s)
+        return bool(judged)
+
+    def _show(self, links: Iterable[str], now_s: int) -> None:
+        """Render how these links stand."""
+        inventory, kept = self._fleet.inventory, self._parts.kept
+        wanted = [link for link in links if link in inventory.links]
+        months = {one.link: one for one in self._parts.answers.availability(None, now_s, wanted)}
+        for link in wanted:
+            judged = Judged(
+                kept.totals(link), kept.counts(link), months.get(link), kept.judged_until(link)
+            )
+            self._parts.standing.set(inventory.links[link], judged)
+        self._parts.standing.keep(inventory.links)
 
     async def keep_alive(self) -> None:
         """Note every few seconds that the collector runs, for ever: a loss to a hub that did not
         run is no loss."""
-        run = await asyncio.to_thread(self._store.begin_run, self._now_s())
+        run = await asyncio.to_thread(self._parts.store.begin_run, self._now_s())
         while True:
             await asyncio.sleep(ALIVE_EVERY_S)
-            await asyncio.to_thread(self._store.keep_alive, run, self._now_s())
+            await asyncio.to_thread(self._parts.store.keep_alive, run, self._now_s())
 
     def _now_s(self) -> int:
         return self._clock.wall_ns() // SECOND

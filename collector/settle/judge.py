@@ -1,0 +1,273 @@
+"""Judges what was woven: runs, causes, intervals and outages, for the seconds that changed.
+
+A link is judged up to its frontier, where its evidence ends; what is later is the live road's. A
+window is judged at a time, from an UP second to an UP second, so that no outage is cut; what is
+judged twice gives the same, and what later evidence changes becomes a revision.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from collector.audit.attribution import attribute
+from collector.audit.correlation import Context, Observed, correlate, observe
+from collector.audit.evidence import Evidence, Life, Span, Window
+from collector.audit.intervals import Interval, Run
+from collector.audit.outages import outages
+from collector.audit.provisional import Change, revise
+from collector.audit.rules import Terms
+from collector.audit.states import State
+from collector.audit.timeline import runs, showing
+from collector.audit.violations import degraded
+from collector.contracts import Contract
+from collector.ledger import Agent
+from collector.ledger.derived import DerivedStore
+from collector.ledger.frontier import frontier_s
+from collector.ledger.outages import OutageStore
+from collector.ledger.sqlite import SqliteLedger
+from collector.settle.gather import Clocks, Subject, gather, lives_of
+
+log = logging.getLogger(__name__)
+MARGIN_S = 900
+"""Seconds around what changed: enough to know which targets answer while the link is up."""
+BESIDE_S = 90
+"""An outage so near to a changed second may be one event with it."""
+LOOK_EVERY_S = 600
+LEAST_S = 10
+"""A frontier that advanced by less is not worth a look."""
+_AVAILABLE = (State.UP, State.DEGRADED)
+
+
+class Part(NamedTuple):
+    """Seconds of a link under one contract, or under none."""
+
+    span: Span
+    terms: Terms
+    windows: tuple[Window, ...]
+
+
+class Known(NamedTuple):
+    """What the inventory, the contracts and the register say of a link now."""
+
+    pop: str
+    agents: tuple[Agent, ...]
+    """All that ever spoke for its node."""
+    contracts: tuple[tuple[Contract, Span], ...]
+    """With the seconds of each, in order."""
+    windows: Mapping[str, tuple[Window, ...]]
+    """Excluded time by contract digest."""
+    digest: str
+    """Of all of it that a judgement hangs on."""
+
+
+World = Callable[[], Mapping[str, Known]]
+"""The same object until something of it changes."""
+
+
+@dataclass
+class _Round:
+    """What is read once while a number of links are judged."""
+
+    world: Mapping[str, Known]
+    clocks: Clocks
+    now_s: int
+    lives: dict[str, tuple[Life, ...]] = field(default_factory=dict)
+    frontiers: dict[str, int | None] = field(default_factory=dict)
+    observed: dict[tuple[str, Span], Observed] = field(default_factory=dict)
+
+
+class Judge:
+    """Calls from one thread."""
+
+    def __init__(
+        self, ledger: SqliteLedger, derived: DerivedStore, kept: OutageStore, world: World
+    ) -> None:
+        self._ledger, self._derived, self._kept, self._world = ledger, derived, kept, world
+        self._look: set[str] = set()
+        """Links to look at although nothing of them waits."""
+        self._looked: tuple[Mapping[str, Known], int] = {}, 0
+        self._for_peers: set[str] = set()
+        """Links that wait only because one beside them changed."""
+
+    def step(self, now_s: int, most: int = 50) -> list[str]:
+        """Judge up to `most` of the links that wait; the ones that were judged.
+
+        All that was received is woven: half of the evidence would make outages of its own.
+        """
+        turn = _Round(self._world(), Clocks(self._derived), now_s)
+        waiting = self._derived.rejudge()
+        self._look_around(turn)
+        judged: list[str] = []
+        for link in sorted(self._look | waiting.keys()):
+            if len(judged) == most:
+                break
+            self._look.discard(link)
+            span = self._due(turn, link, waiting.get(link)) if link in turn.world else None
+            if span is not None:
+                self._judge(turn, link, span)
+                self._kept.set_digest(link, turn.world[link].digest)
+                judged.append(link)
+            if link in waiting and (span is not None or link not in turn.world):
+                self._derived.judged(link, waiting[link])
+        return judged
+
+    def _look_around(self, turn: _Round) -> None:
+        """Look at all links where contracts or windows changed, and now and then: a hole may have
+        been listed as lost."""
+        world, looked_s = self._looked
+        if turn.world is not world or turn.now_s >= looked_s + LOOK_EVERY_S:
+            self._look |= turn.world.keys()
+            self._looked = turn.world, turn.now_s
+
+    # --- what to judge --------------------------------------------------------------------
+
+    def _frontier(self, turn: _Round, link: str) -> int | None:
+        if link not in turn.frontiers:
+            ends = [
+                end_s
+                for agent in turn.world[link].agents
+                if (end_s := frontier_s(self._ledger, agent.agent_id, turn.now_s)) is not None
+            ]
+            # Batches that came meanwhile are whole and not woven yet.
+            woven_s = self._derived.last_journal(link)
+            turn.frontiers[link] = min(max(ends), woven_s) if ends and woven_s else None
+        return turn.frontiers[link]
+
+    def _due(self, turn: _Round, link: str, waiting: Span | None) -> Span | None:
+        """The seconds of a link to judge now, if any."""
+        known = turn.world[link]
+        frontier = self._frontier(turn, link)
+        first = self._derived.first_known(link)
+        if frontier is None or first is None or first >= frontier:
+            return None
+        whole = Span(first, frontier)
+        if self._kept.digest(link) != known.digest:
+            return whole
+        judged_s = self._kept.judged_until(link)
+        if judged_s is None:
+            return whole
+        due = [Span(judged_s, frontier)] if frontier >= judged_s + LEAST_S else []
+        if waiting is not None and waiting.start_s < frontier:
+            due.append(Span(waiting.start_s, min(waiting.end_s, frontier)))
+        if not due:
+            return None
+        return Span(min(one.start_s for one in due), max(one.end_s for one in due))
+
+    def _window(self, link: str, span: Span, whole: Span) -> Span:
+        """The seconds around `span`, from one that is UP to one that is UP."""
+        start_s, end_s = span.start_s - MARGIN_S, span.end_s + MARGIN_S
+        while (one := self._kept.around(link, start_s)) and one.state not in _AVAILABLE:
+            start_s = one.start_s - MARGIN_S
+        while (one := self._kept.around(link, end_s)) and one.state not in _AVAILABLE:
+            end_s = one.end_s + MARGIN_S
+        return Span(max(start_s, whole.start_s), min(end_s, whole.end_s))
+
+    # --- judging --------------------------------------------------------------------------
+
+    def _judge(self, turn: _Round, link: str, span: Span) -> None:
+        frontier, first = self._frontier(turn, link), self._derived.first_known(link)
+        assert frontier is not None and first is not None, "only links with evidence are due"
+        window = self._window(link, span, Span(first, frontier))
+        evidence = self._evidence(turn, link, window)
+        intervals: list[Interval] = []
+        for part in _parts(turn.world[link], window):
+            intervals.extend(self._intervals(turn, evidence, part))
+        rule = _parts(turn.world[link], window)[0].terms.unavailability
+        seen = showing(evidence.strip, evidence.hub_off)
+        found = outages(evidence, seen, intervals, rule)
+        self._kept.keep_intervals(link, window, intervals)
+        kept = [
+            one
+            for one in self._kept.newest(link, window)
+            if one.outage.start.at_s >= window.start_s
+        ]
+        changes = revise(kept, found)
+        self._say(link, changes, turn.now_s)
+        if link in self._for_peers:
+            self._for_peers.discard(link)
+        else:
+            self._tell_peers(turn, link, span)
+
+    def _intervals(self, turn: _Round, evidence: Evidence, part: Part) -> Iterable[Interval]:
+        """The intervals of the part, by its own terms."""
+        terms = part.terms
+        found = runs(evidence.strip, terms.unavailability, evidence.hub_off)
+        context = self._context(turn, evidence, found, part.windows)
+        judged = attribute(evidence, found, terms, context)
+        seen = showing(evidence.strip, evidence.hub_off)
+        for one in degraded(judged, seen, terms.degraded):
+            start_s, end_s = max(one.start_s, part.span.start_s), min(one.end_s, part.span.end_s)
+            if start_s < end_s:
+                yield one._replace(start_s=start_s, end_s=end_s)
+
+    def _context(
+        self, turn: _Round, evidence: Evidence, found: Sequence[Run], windows: tuple[Window, ...]
+    ) -> Context:
+        """What others showed; nobody is asked where nothing happened."""
+        own = observe(evidence, found)
+        quiet = all(run.state is State.UP for run in found)
+        if quiet and not own.hub_lost and not own.anchors_lost:
+            return Context(windows=windows)
+        start_s, end_s = evidence.strip.start_s, evidence.strip.end_s
+        wide = Span(start_s - start_s % MARGIN_S, end_s - end_s % -MARGIN_S)
+        others = [self._observed(turn, link, wide) for link in turn.world if link != evidence.link]
+        known = [one for one in others if one is not None]
+        return correlate([own, *known]).context(evidence.link, windows)
+
+    def _observed(self, turn: _Round, link: str, window: Span) -> Observed | None:
+        key = link, window
+        if key not in turn.observed:
+            evidence = self._evidence(turn, link, window)
+            rule = _parts(turn.world[link], window)[0].terms.unavailability
+            turn.observed[key] = observe(evidence, runs(evidence.strip, rule, evidence.hub_off))
+        return turn.observed[key]
+
+    def _evidence(self, turn: _Round, link: str, window: Span) -> Evidence:
+        known = turn.world[link]
+        if link not in turn.lives:
+            turn.lives[link] = lives_of(self._derived, turn.clocks, known.agents)
+        subject = Subject(link, known.pop, turn.lives[link], self._frontier(turn, link))
+        return gather(self._derived, subject, window, self._derived.hub_off(*window))
+
+    # --- what follows ---------------------------------------------------------------------
+
+    def _say(self, link: str, changes: Sequence[Change], now_s: int) -> None:
+        if changes:
+            self._kept.say(changes, now_s)
+            for one in changes:
+                log.info("link %s: outage %s: %s", link, one.id or "new", one.outage.cause)
+
+    def _tell_peers(self, turn: _Round, link: str, span: Span) -> None:
+        """Let outages beside the changed seconds be judged anew: they may be one event."""
+        near = Span(span.start_s - BESIDE_S, span.end_s + BESIDE_S)
+        waiting: dict[str, Span] = {}
+        for one in self._kept.all_newest(near):
+            other = one.outage.link
+            if other != link and other in turn.world and not one.withdrawn:
+                start_s = one.outage.start.at_s
+                end_s = start_s + 1 if one.outage.end is None else one.outage.end.at_s
+                held = waiting.get(other, Span(start_s, end_s))
+                waiting[other] = Span(min(held.start_s, start_s), max(held.end_s, end_s))
+        already = self._derived.rejudge()
+        self._for_peers |= {other for other in waiting if other not in already}
+        if waiting:
+            self._derived.wait(waiting)
+
+
+def _parts(known: Known, window: Span) -> list[Part]:
+    """The window cut where contracts change; by default terms where there is none."""
+    parts: list[Part] = []
+    at = window.start_s
+    for contract, span in known.contracts:
+        start_s, end_s = max(span.start_s, window.start_s), min(span.end_s, window.end_s)
+        if start_s >= end_s:
+            continue
+        if at < start_s:
+            parts.append(Part(Span(at, start_s), Terms(), ()))
+        windows = known.windows.get(contract.digest(), ())
+        parts.append(Part(Span(start_s, end_s), contract.terms(), windows))
+        at = end_s
+    if at < window.end_s:
+        parts.append(Part(Span(at, window.end_s), Terms(), ()))
+    return parts

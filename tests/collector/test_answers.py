@@ -1,0 +1,187 @@
+"""Answers, their plain form, and the series, over a ledger that holds judged intervals."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from collector import told
+from collector.answers import Answers
+from collector.audit.availability import Judgement
+from collector.audit.calendar import Month, Zone
+from collector.audit.evidence import Span
+from collector.audit.intervals import Edge, Interval, Outage
+from collector.audit.states import Cause, Charge, EvidenceClass, State
+from collector.contracts import Contracts
+from collector.inventory import Inventory, Link, Node, NodeKind
+from collector.ledger.outages import OutageStore
+from collector.ledger.sqlite import SqliteLedger
+from collector.standing import Judged, render
+from tests.collector.contract_kit import contract
+
+NODE = Node(id="n1", name="Desa", kind=NodeKind.DESA, district="K")
+LINK = Link(id="l1", node="n1", provider="Penyedia A", medium="fibre", pop="P1")
+MONTH = Month(2026, 10, Zone.WIB).span
+T = 31 * 86_400
+AFTER_S = MONTH.end_s + 10 * 86_400
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[OutageStore]:
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    yield OutageStore(ledger)
+    ledger.close()
+
+
+def answers(store: OutageStore, **changes: object) -> Answers:
+    inventory = Inventory((NODE,), (LINK,))
+    promised = inventory, Contracts((contract(**{"link": "l1", **changes}),))
+    return Answers(store, lambda: promised)
+
+
+def up(start_s: int, end_s: int) -> Interval:
+    return Interval(start_s, end_s, State.UP)
+
+
+def down(start_s: int, length_s: int) -> Interval:
+    witnesses = (EvidenceClass.NODE_PROBES, EvidenceClass.FLEET)
+    return Interval(
+        start_s, start_s + length_s, State.DOWN, Cause.ACCESS_LINK, Charge.PROVIDER, witnesses
+    )
+
+
+def outage(one: Interval, *, settled: bool = True) -> Outage:
+    return Outage(
+        link="l1",
+        start=Edge(one.start_s, one.start_s - 0.5, one.start_s + 0.5),
+        end=Edge(one.end_s, one.end_s - 0.5, one.end_s + 0.5),
+        state=one.state,
+        cause=one.cause,
+        charge=one.charge,
+        witnesses=one.witnesses,
+        why="",
+        event=None,
+        settled=settled,
+    )
+
+
+def keep(store: OutageStore, *cuts: Interval) -> None:
+    """October up, but for the cuts, of which the last may reach into November."""
+    at, whole = MONTH.start_s, []
+    for one in cuts:
+        whole += [up(at, one.start_s), one]
+        at = one.end_s
+    whole.append(up(at, MONTH.end_s + 86_400))
+    store.keep_intervals("l1", Span(MONTH.start_s, MONTH.end_s + 86_400), whole)
+
+
+def test_a_month_of_one_long_cut_is_breached(store: OutageStore) -> None:
+    keep(store, down(MONTH.start_s + 1000, 14_400))
+    (one,) = answers(store).availability("2026-10", AFTER_S)
+    assert (one.found.charged_s, one.found.unknown_s, one.found.period_s) == (14_400, 0, T)
+    assert one.found.judgement is Judgement.BREACHED
+    assert one.complete
+    assert float(one.budget.left_s) == pytest.approx(13_392 - 14_400)
+
+
+def test_what_is_not_judged_is_unknown(store: OutageStore) -> None:
+    store.keep_intervals(
+        "l1",
+        Span(MONTH.start_s + 600, MONTH.start_s + 1000),
+        [up(MONTH.start_s + 600, MONTH.start_s + 1000)],
+    )
+    (one,) = answers(store).availability("2026-10", MONTH.start_s + 2000)
+    assert (one.found.up_s, one.found.unknown_s, one.found.period_s) == (400, 1600, 2000)
+    assert not one.complete
+    assert one.found.judgement is Judgement.INDETERMINATE
+
+
+def test_nothing_judged_at_all_is_all_unknown(store: OutageStore) -> None:
+    (one,) = answers(store).availability("2026-10", AFTER_S)
+    assert (one.found.unknown_s, one.judged_until_s) == (T, None)
+
+
+def test_a_cut_over_the_months_end_counts_in_both(store: OutageStore) -> None:
+    keep(store, down(MONTH.end_s - 100, 300))
+    october, november = (
+        next(iter(answers(store).availability(month, AFTER_S))).found
+        for month in ("2026-10", "2026-11")
+    )
+    assert (october.charged_s, november.charged_s) == (100, 200)
+    assert (october.began, november.began) == (1, 0)
+    assert october.longest_s == november.longest_s == 300
+
+
+def test_the_running_month_is_the_default_and_the_future_is_no_answer(store: OutageStore) -> None:
+    (one,) = answers(store).availability(None, MONTH.start_s + 5)
+    assert (str(one.month), one.found.period_s) == ("2026-10", 5)
+    assert list(answers(store).availability("2026-11", MONTH.start_s + 5)) == []
+
+
+def test_a_wrong_month_names_the_form(store: OutageStore) -> None:
+    with pytest.raises(ValueError, match="expected the form 2026-11"):
+        list(answers(store).availability("10/2026", AFTER_S))
+
+
+def test_outages_are_filtered_and_withdrawn_ones_are_none(store: OutageStore) -> None:
+    first, second = down(MONTH.start_s + 100, 60), down(MONTH.start_s + 5000, 60)
+    store.say([(None, False, outage(first)), (None, True, outage(second))], made_s=MONTH.end_s)
+    asked = answers(store)
+    assert [one.outage.start.at_s for one in asked.outages("l1")] == [first.start_s]
+    assert asked.outages("l1", cause=Cause.LAN) == []
+    assert len(asked.outages(span=MONTH, cause=Cause.ACCESS_LINK)) == 1
+
+
+OPENAPI = yaml.safe_load(
+    (Path(__file__).parents[2] / "collector" / "web" / "openapi.yaml").read_text()
+)
+
+
+def conforms(name: str, told: object) -> None:
+    """Raises unless the API's description fits."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": OPENAPI["components"]}
+    jsonschema.Draft202012Validator(schema).validate(told)
+
+
+def test_the_plain_form_is_what_the_description_says(store: OutageStore) -> None:
+    cuts = [down(MONTH.start_s + k * 1000, 60) for k in range(1, 4)]
+    keep(store, *cuts)
+    lasting = outage(cuts[0], settled=False)
+    store.say([(None, False, outage(cuts[1])), (None, False, lasting)], made_s=MONTH.end_s)
+    asked = answers(store)
+    for kept in asked.outages():
+        conforms("Outage", told.outage(kept))
+    (one,) = asked.availability("2026-10", AFTER_S)
+    plain = told.availability(one)
+    conforms("Availability", plain)
+    assert (plain["down_s"], plain["outages"], plain["verdict"]) == (180, 3, "met")
+    assert plain["availability_low"] == pytest.approx(1 - 180 / T)
+
+
+def test_the_description_knows_every_word() -> None:
+    schemas = OPENAPI["components"]["schemas"]
+    assert schemas["Cause"]["enum"] == [one.value for one in Cause]
+    assert schemas["Charge"]["enum"] == [one.value for one in Charge]
+    witnesses = schemas["Outage"]["properties"]["witnesses"]["items"]["enum"]
+    assert witnesses == [one.value for one in EvidenceClass]
+
+
+def test_series_say_how_the_month_stands(store: OutageStore) -> None:
+    cut = down(MONTH.start_s + 1000, 60)
+    keep(store, cut)
+    store.say([(None, False, outage(cut))], made_s=MONTH.end_s)
+    (one,) = answers(store).availability("2026-10", AFTER_S)
+    judged = Judged(store.totals("l1"), store.counts("l1"), one, store.judged_until("l1"))
+    page = "".join(render(LINK, judged).values())
+    at = 'link="l1",node="n1"'
+    assert (
+        f'pantau_link_seconds_total{{{at},state="down",cause="access_link",charge="provider"}} 60'
+        in page
+    )
+    assert f'pantau_link_outages_total{{{at},state="down",cause="access_link"}} 1' in page
+    assert f'pantau_link_availability_standing{{{at},standing="met"}} 1' in page
+    assert f"pantau_link_availability_target_ratio{{{at}}} 0.995" in page
+    assert f"pantau_link_downtime_budget_left_seconds{{{at}}} 13332.0" in page
+    assert f"pantau_link_judged_timestamp_seconds{{{at}}} {MONTH.end_s + 86_400}" in page
