@@ -16,7 +16,7 @@ from collector.audit.outages import Flapping, flapping
 from collector.audit.states import Cause, Charge, State
 from collector.contracts import Contract, Contracts, Period
 from collector.inventory import Inventory
-from collector.ledger.outages import Kept, OutageStore
+from collector.ledger.outages import Kept, Lane, OutageStore
 
 DAY_S = 86_400
 FOR_EVER = Span(-(2**40), 2**40)
@@ -61,10 +61,31 @@ class Answers:
     def outages(
         self, link: str | None = None, span: Span = FOR_EVER, cause: Cause | None = None
     ) -> list[Kept]:
-        """The newest revisions of the outages that touch the span, by their beginning; what was
-        withdrawn is no outage."""
-        newest = self._store.all_newest(span) if link is None else self._store.newest(link, span)
-        return [one for one in newest if not one.withdrawn and cause in (None, one.outage.cause)]
+        """The newest revisions of the outages that touch the span, by their beginning.
+
+        By the evidence; of what is not judged yet, by what the hub heard. What was withdrawn is no
+        outage.
+        """
+        found: list[Kept] = []
+        for lane in Lane:
+            newest = (
+                self._store.all_newest(lane, span)
+                if link is None
+                else self._store.newest(lane, link, span)
+            )
+            found += [
+                one
+                for one in newest
+                if not one.withdrawn
+                and cause in (None, one.outage.cause)
+                and (lane is Lane.EVIDENCE or self._ahead(one))
+            ]
+        return sorted(found, key=lambda one: (one.outage.start.at_s, one.outage.link, one.id))
+
+    def _ahead(self, one: Kept) -> bool:
+        """Whether a provisional outage reaches beyond what is judged."""
+        judged_s, end = self._store.judged_until(one.outage.link), one.outage.end
+        return judged_s is None or end is None or end.at_s > judged_s
 
     def availability(
         self, month: str | None, now_s: int, links: Iterable[str] | None = None
@@ -91,8 +112,8 @@ class Answers:
         judged_s = self._store.judged_until(link)
         counted = [
             one.outage.start.at_s
-            for one in self.outages(link, so_far)
-            if one.outage.state is State.DOWN
+            for one in self._store.newest(Lane.EVIDENCE, link, so_far)
+            if one.outage.state is State.DOWN and not one.withdrawn
         ]
         return MonthAnswer(
             link=link,

@@ -142,7 +142,7 @@ def outages(config: Path, wanted: Wanted, cause: str | None) -> None:
                 "for": _length(row["duration_s"]),
                 "cause": row["cause"],
                 "charge": row["charge"],
-                "settled": "yes" if row["settled"] else "not yet",
+                "settled": "provisional" if row["provisional"] else _yes(row["settled"]),
                 "why": row["why"],
             }
             for row in rows
@@ -181,6 +181,10 @@ def availability(config: Path, wanted: Wanted) -> None:
         ],
         as_json=False,
     )
+
+
+def _yes(settled: bool) -> str:
+    return "yes" if settled else "not yet"
 
 
 def _moment(at_s: float | None, zone: timezone) -> str:

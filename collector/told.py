@@ -9,7 +9,8 @@ from typing import Any
 from collector.answers import MonthAnswer
 from collector.audit.evidence import Span
 from collector.audit.intervals import Edge
-from collector.ledger.outages import Kept
+from collector.audit.why import sentence
+from collector.ledger.outages import Kept, Lane
 
 
 def _ratio(value: Fraction | None) -> float | None:
@@ -40,8 +41,9 @@ def outage(kept: Kept) -> dict[str, Any]:
         "cause": one.cause,
         "charge": one.charge,
         "witnesses": list(one.witnesses),
-        "why": one.why,
+        "why": sentence(one.why),
         "event": one.event,
+        "provisional": kept.lane is Lane.LIVE,
         "settled": one.settled,
         "withdrawn": kept.withdrawn,
     }

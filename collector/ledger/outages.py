@@ -7,6 +7,7 @@ it is settled, rewritten where evidence changed; revisions are what was said.
 
 from collections import Counter
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 import apsw
@@ -19,8 +20,9 @@ from collector.ledger.sqlite import Row, SqliteLedger
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS outage (
-  id INTEGER NOT NULL, revision INTEGER NOT NULL, link TEXT NOT NULL, made_s INTEGER NOT NULL,
-  settled INTEGER NOT NULL, withdrawn INTEGER NOT NULL, start_s INTEGER NOT NULL, end_s INTEGER,
+  id INTEGER NOT NULL, revision INTEGER NOT NULL, lane TEXT NOT NULL, link TEXT NOT NULL,
+  made_s INTEGER NOT NULL, settled INTEGER NOT NULL, withdrawn INTEGER NOT NULL,
+  start_s INTEGER NOT NULL, end_s INTEGER,
   outage BLOB NOT NULL, PRIMARY KEY (id, revision)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS outage_when ON outage (link, start_s);
@@ -41,11 +43,30 @@ _decode = msgspec.json.Decoder(Outage).decode
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
+class Lane(StrEnum):
+    """By whose word an outage is known."""
+
+    LIVE = "live"
+    """what the hub heard at once: provisional"""
+    EVIDENCE = "evidence"
+    """the node's own signed records"""
+
+
+class Revision(NamedTuple):
+    """Something to say of an outage."""
+
+    id: int | None
+    """None for one that was not spoken of before."""
+    withdrawn: bool
+    outage: Outage
+
+
 class Kept(NamedTuple):
     """One revision of an outage."""
 
     id: int
     revision: int
+    lane: Lane
     made_s: int
     """When the collector said so (UTC seconds)."""
     withdrawn: bool
@@ -53,7 +74,7 @@ class Kept(NamedTuple):
 
 
 def _kept(row: Row) -> Kept:
-    return Kept(row[0], row[1], row[2], bool(row[3]), _decode(row[4]))
+    return Kept(row[0], row[1], Lane(row[2]), row[3], bool(row[4]), _decode(row[5]))
 
 
 class OutageStore:
@@ -66,23 +87,28 @@ class OutageStore:
 
     # --- what was said --------------------------------------------------------------------
 
-    def newest(self, link: str, span: Span) -> list[Kept]:
+    def newest(self, lane: Lane, link: str, span: Span) -> list[Kept]:
         """The newest revision of every outage of a link that touches the span, withdrawn ones
         too."""
         return self._read(
-            "WHERE link=? AND start_s<? AND coalesce(end_s, ?)>=?",
-            (link, span.end_s, span.end_s, span.start_s),
+            "WHERE lane=? AND link=? AND start_s<? AND coalesce(end_s, ?)>=?",
+            (lane, link, span.end_s, span.end_s, span.start_s),
         )
 
-    def all_newest(self, span: Span) -> list[Kept]:
+    def all_newest(self, lane: Lane, span: Span) -> list[Kept]:
         """The newest revision of every link's outages that touch the span."""
         return self._read(
-            "WHERE start_s<? AND coalesce(end_s, ?)>=?", (span.end_s, span.end_s, span.start_s)
+            "WHERE lane=? AND start_s<? AND coalesce(end_s, ?)>=?",
+            (lane, span.end_s, span.end_s, span.start_s),
         )
+
+    def lasting(self, lane: Lane) -> list[Kept]:
+        """The outages that have no end yet."""
+        return self._read("WHERE lane=? AND end_s IS NULL AND NOT withdrawn", (lane,))
 
     def _read(self, where: str, values: tuple[str | int, ...]) -> list[Kept]:
         rows = self._ledger.rows(
-            "SELECT id, revision, made_s, withdrawn, outage FROM outage o"
+            "SELECT id, revision, lane, made_s, withdrawn, outage FROM outage o"
             f" {where} AND revision=(SELECT max(revision) FROM outage WHERE id=o.id)"
             " ORDER BY start_s, link, id",
             values,
@@ -92,22 +118,16 @@ class OutageStore:
     def history(self, outage_id: int) -> list[Kept]:
         """All revisions of one outage, the first first."""
         rows = self._ledger.rows(
-            "SELECT id, revision, made_s, withdrawn, outage FROM outage WHERE id=?"
+            "SELECT id, revision, lane, made_s, withdrawn, outage FROM outage WHERE id=?"
             " ORDER BY revision",
             (outage_id,),
         )
         return [_kept(row) for row in rows]
 
-    def say(self, revisions: Sequence[tuple[int | None, bool, Outage]], made_s: int) -> list[int]:
-        """Append revisions (id or None for a new outage, withdrawn, outage); all or nothing.
-
-        Returns their ids.
-        """
-        ids = []
+    def say(self, lane: Lane, revisions: Sequence[Revision], made_s: int) -> list[int]:
+        """Append revisions; all or nothing. Returns their ids."""
         with self._ledger.transaction() as db:
-            for outage_id, withdrawn, outage in revisions:
-                ids.append(_append(db, outage_id, withdrawn, outage, made_s))
-        return ids
+            return [_append(db, lane, one, made_s) for one in revisions]
 
     # --- intervals ------------------------------------------------------------------------
 
@@ -207,28 +227,30 @@ class OutageStore:
     def counts(self, link: str) -> dict[tuple[State, Cause], int]:
         """Settled outages of a link by state and cause."""
         counts: Counter[tuple[State, Cause]] = Counter()
-        for one in self._read("WHERE link=? AND NOT withdrawn AND settled", (link,)):
+        for one in self._read(
+            "WHERE lane=? AND link=? AND NOT withdrawn AND settled", (Lane.EVIDENCE, link)
+        ):
             counts[one.outage.state, one.outage.cause] += 1
         return dict(counts)
 
 
-def _append(
-    db: apsw.Connection, outage_id: int | None, withdrawn: bool, outage: Outage, made_s: int
-) -> int:
+def _append(db: apsw.Connection, lane: Lane, one: Revision, made_s: int) -> int:
     row = db.execute(
         "SELECT coalesce(?1, (SELECT coalesce(max(id), 0) + 1 FROM outage)),"
         " (SELECT coalesce(max(revision), 0) + 1 FROM outage WHERE id=?1)",
-        (outage_id,),
+        (one.id,),
     ).fetchall()[0]
     numbers = int(str(row[0])), int(str(row[1]))
+    outage = one.outage
     db.execute(
-        "INSERT INTO outage VALUES (?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO outage VALUES (?,?,?,?,?,?,?,?,?,?)",
         (
             *numbers,
+            lane,
             outage.link,
             made_s,
             int(outage.settled),
-            int(withdrawn),
+            int(one.withdrawn),
             outage.start.at_s,
             None if outage.end is None else outage.end.at_s,
             _encode(outage),

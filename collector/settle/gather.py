@@ -7,7 +7,7 @@ import msgspec
 
 from collector.audit.evidence import DeviceSample, Evidence, Life, MainsSample, Span
 from collector.audit.strip import Strip, join
-from collector.ledger import Agent, PlacedBy
+from collector.ledger import PlacedBy
 from collector.ledger.derived import DAY_S, HOUR_S, DerivedStore, LifeRow, Sample, StretchRow
 from collector.settle.clockmap import ClockMap
 from collector.settle.weave import Placed, weave
@@ -67,7 +67,7 @@ def strip_of(store: DerivedStore, link: str, start_s: int, end_s: int) -> Strip:
     return join(whole).slice(start_s, end_s) if whole else Strip.nothing(start_s, end_s)
 
 
-def _life(row: LifeRow, clock: ClockMap | None) -> Life | None:
+def _life(row: LifeRow, clock: ClockMap | None, period: Span) -> Life | None:
     if clock is None and row.placement.placed_by is PlacedBy.RECEIVED:
         return None
     offset_ns = row.placement.offset_ns
@@ -75,25 +75,24 @@ def _life(row: LifeRow, clock: ClockMap | None) -> Life | None:
     def wall_s(boot_ns: int) -> float:
         return (boot_ns + offset_ns if clock is None else clock.wall_ns(boot_ns)) / NS
 
-    told = row.placement.error_ns or 0
-    error_ns = told if clock is None else clock.error_ns(row.last_boot_ns)
+    booted_s, told_ns = wall_s(0), row.placement.error_ns or 0
+    middle_ns = int(((period.start_s + period.end_s) / 2 - booted_s) * NS)
+    within_ns = min(max(middle_ns, row.first_boot_ns), row.last_boot_ns)
     return Life(
         epoch=row.epoch.hex(),
         boot_id=row.boot_id.hex(),
-        booted_s=wall_s(0),
+        booted_s=booted_s,
         first_s=wall_s(row.first_boot_ns),
         last_s=wall_s(row.last_boot_ns),
         stopped=row.stopped,
-        error_s=error_ns / NS,
+        error_s=(told_ns if clock is None else clock.error_ns(within_ns)) / NS,
     )
 
 
-def lives_of(store: DerivedStore, clocks: Clocks, agents: Iterable[Agent]) -> tuple[Life, ...]:
-    """The epochs of these agents that have a place on the calendar, by their beginning."""
-    found = (
-        _life(row, clocks.of(row.agent_id, row.boot_id))
-        for row in store.lives([agent.agent_id for agent in agents])
-    )
+def lives_of(rows: Iterable[LifeRow], clocks: Clocks, period: Span) -> tuple[Life, ...]:
+    """The epochs that have a place on the calendar, by their beginning; the error of each is that
+    of its clock where it is nearest to the period's middle."""
+    found = (_life(row, clocks.of(row.agent_id, row.boot_id), period) for row in rows)
     return tuple(sorted((one for one in found if one is not None), key=lambda one: one.first_s))
 
 

@@ -12,19 +12,19 @@ from typing import NamedTuple
 
 from collector.audit.attribution import attribute
 from collector.audit.correlation import Context, Observed, correlate, observe
-from collector.audit.evidence import Evidence, Life, Span, Window
-from collector.audit.intervals import Interval, Run
+from collector.audit.evidence import Evidence, Span, Window
+from collector.audit.intervals import Interval, Outage, Run
 from collector.audit.outages import outages
-from collector.audit.provisional import Change, revise
+from collector.audit.provisional import Change, ChangeKind, revise
 from collector.audit.rules import Terms
 from collector.audit.states import State
-from collector.audit.timeline import runs, showing
+from collector.audit.timeline import Showing, clip, runs, showing
 from collector.audit.violations import degraded
 from collector.contracts import Contract
 from collector.ledger import Agent
-from collector.ledger.derived import DerivedStore
+from collector.ledger.derived import DerivedStore, LifeRow
 from collector.ledger.frontier import frontier_s
-from collector.ledger.outages import OutageStore
+from collector.ledger.outages import Lane, OutageStore, Revision
 from collector.ledger.sqlite import SqliteLedger
 from collector.settle.gather import Clocks, Subject, gather, lives_of
 
@@ -72,7 +72,7 @@ class _Round:
     world: Mapping[str, Known]
     clocks: Clocks
     now_s: int
-    lives: dict[str, tuple[Life, ...]] = field(default_factory=dict)
+    lives: dict[str, list[LifeRow]] = field(default_factory=dict)
     frontiers: dict[str, int | None] = field(default_factory=dict)
     observed: dict[tuple[str, Span], Observed] = field(default_factory=dict)
 
@@ -168,81 +168,121 @@ class Judge:
     def _judge(self, turn: _Round, link: str, span: Span) -> None:
         frontier, first = self._frontier(turn, link), self._derived.first_known(link)
         assert frontier is not None and first is not None, "only links with evidence are due"
-        window = self._window(link, span, Span(first, frontier))
-        evidence = self._evidence(turn, link, window)
+        whole = Span(first, frontier)
+        window = self._window(link, span, whole)
         intervals: list[Interval] = []
+        found: list[Outage] = []
         for part in _parts(turn.world[link], window):
-            intervals.extend(self._intervals(turn, evidence, part))
-        rule = _parts(turn.world[link], window)[0].terms.unavailability
-        seen = showing(evidence.strip, evidence.hub_off)
-        found = outages(evidence, seen, intervals, rule)
+            seconds, cuts = self._part(turn, link, part, whole)
+            intervals.extend(seconds)
+            found.extend(cuts)
         self._kept.keep_intervals(link, window, intervals)
         kept = [
             one
-            for one in self._kept.newest(link, window)
-            if one.outage.start.at_s >= window.start_s
+            for one in self._kept.newest(Lane.EVIDENCE, link, window)
+            if window.start_s <= one.outage.start.at_s < window.end_s
         ]
-        changes = revise(kept, found)
-        self._say(link, changes, turn.now_s)
+        self._say(link, revise(kept, found), turn.now_s)
         if link in self._for_peers:
             self._for_peers.discard(link)
         else:
             self._tell_peers(turn, link, span)
 
-    def _intervals(self, turn: _Round, evidence: Evidence, part: Part) -> Iterable[Interval]:
-        """The intervals of the part, by its own terms."""
-        terms = part.terms
-        found = runs(evidence.strip, terms.unavailability, evidence.hub_off)
-        context = self._context(turn, evidence, found, part.windows)
-        judged = attribute(evidence, found, terms, context)
-        seen = showing(evidence.strip, evidence.hub_off)
-        for one in degraded(judged, seen, terms.degraded):
-            start_s, end_s = max(one.start_s, part.span.start_s), min(one.end_s, part.span.end_s)
-            if start_s < end_s:
-                yield one._replace(start_s=start_s, end_s=end_s)
+    def _part(
+        self, turn: _Round, link: str, part: Part, whole: Span
+    ) -> tuple[list[Interval], list[Outage]]:
+        """Intervals and outages of the part, by its own terms.
 
-    def _context(
-        self, turn: _Round, evidence: Evidence, found: Sequence[Run], windows: tuple[Window, ...]
-    ) -> Context:
-        """What others showed; nobody is asked where nothing happened."""
-        own = observe(evidence, found)
-        quiet = all(run.state is State.UP for run in found)
-        if quiet and not own.hub_lost and not own.anchors_lost:
-            return Context(windows=windows)
-        start_s, end_s = evidence.strip.start_s, evidence.strip.end_s
-        wide = Span(start_s - start_s % MARGIN_S, end_s - end_s % -MARGIN_S)
+        What happened is judged with MARGIN_S around it and no more, whatever the window: so it is
+        judged alike today and in the audit of the month.
+        """
+        margin = Span(part.span.start_s - MARGIN_S, part.span.end_s + MARGIN_S)
+        seen = self._seen(turn, link, part.terms, _within(margin, whole))
+        judged = [Interval(*run) for run in seen.runs]
+        cases = [
+            (event, self._seen(turn, link, part.terms, _within(_around(event), whole)))
+            for event in _happened(seen)
+        ]
+        for event, case in cases:
+            near = case._replace(runs=clip(seen.runs, *_span(case.evidence)))
+            context = self._context(turn, near, part.windows)
+            told = attribute(near.evidence, near.runs, part.terms, context)
+            judged = _painted(judged, _clipped(told, event))
+        judged = list(degraded(judged, seen.shown, part.terms.degraded))
+        rule = part.terms.unavailability
+        found = [
+            one
+            for event, case in cases
+            for one in outages(
+                case.evidence, case.shown, _clipped(judged, _span(case.evidence)), rule
+            )
+            if event.start_s <= one.start.at_s < event.end_s
+            and part.span.start_s <= one.start.at_s < part.span.end_s
+        ]
+        return _clipped(judged, part.span), found
+
+    def _seen(self, turn: _Round, link: str, terms: Terms, window: Span) -> "_Seen":
+        evidence = self._evidence(turn, link, window)
+        found = runs(evidence.strip, terms.unavailability, evidence.hub_off)
+        return _Seen(evidence, showing(evidence.strip, evidence.hub_off), found)
+
+    def _context(self, turn: _Round, near: "_Seen", windows: tuple[Window, ...]) -> Context:
+        """What others showed in the same seconds."""
+        evidence = near.evidence
+        start_s, end_s = _span(evidence)
+        wide = Span(start_s - start_s % MARGIN_S, end_s + -end_s % MARGIN_S)
         others = [self._observed(turn, link, wide) for link in turn.world if link != evidence.link]
         known = [one for one in others if one is not None]
+        own = observe(evidence, near.runs)
         return correlate([own, *known]).context(evidence.link, windows)
 
     def _observed(self, turn: _Round, link: str, window: Span) -> Observed | None:
+        """What of another link bears on this one; None where nothing is known of it then."""
         key = link, window
         if key not in turn.observed:
-            evidence = self._evidence(turn, link, window)
-            rule = _parts(turn.world[link], window)[0].terms.unavailability
-            turn.observed[key] = observe(evidence, runs(evidence.strip, rule, evidence.hub_off))
+            frontier = self._frontier(turn, link)
+            if frontier is None or frontier <= window.start_s:
+                return None
+            near = Span(window.start_s, min(window.end_s, frontier))
+            seen = self._seen(turn, link, _parts(turn.world[link], near)[0].terms, near)
+            turn.observed[key] = observe(seen.evidence, seen.runs)
         return turn.observed[key]
 
     def _evidence(self, turn: _Round, link: str, window: Span) -> Evidence:
         known = turn.world[link]
         if link not in turn.lives:
-            turn.lives[link] = lives_of(self._derived, turn.clocks, known.agents)
-        subject = Subject(link, known.pop, turn.lives[link], self._frontier(turn, link))
+            agents = [agent.agent_id for agent in known.agents]
+            turn.lives[link] = self._derived.lives(agents) if agents else []
+        lives = lives_of(turn.lives[link], turn.clocks, window)
+        subject = Subject(link, known.pop, lives, self._frontier(turn, link))
         return gather(self._derived, subject, window, self._derived.hub_off(*window))
 
     # --- what follows ---------------------------------------------------------------------
 
     def _say(self, link: str, changes: Sequence[Change], now_s: int) -> None:
-        if changes:
-            self._kept.say(changes, now_s)
-            for one in changes:
-                log.info("link %s: outage %s: %s", link, one.id or "new", one.outage.cause)
+        if not changes:
+            return
+        self._kept.say(
+            Lane.EVIDENCE,
+            [Revision(one.id, one.kind is ChangeKind.WITHDRAWN, one.outage) for one in changes],
+            now_s,
+        )
+        for one in changes:
+            edge = one.outage.start.at_s
+            log.info(
+                "link %s: %s outage from %d: %s (%s)",
+                link,
+                one.kind,
+                edge,
+                one.outage.cause,
+                ", ".join(one.changed) or one.outage.charge,
+            )
 
     def _tell_peers(self, turn: _Round, link: str, span: Span) -> None:
         """Let outages beside the changed seconds be judged anew: they may be one event."""
         near = Span(span.start_s - BESIDE_S, span.end_s + BESIDE_S)
         waiting: dict[str, Span] = {}
-        for one in self._kept.all_newest(near):
+        for one in self._kept.all_newest(Lane.EVIDENCE, near):
             other = one.outage.link
             if other != link and other in turn.world and not one.withdrawn:
                 start_s = one.outage.start.at_s
@@ -271,3 +311,58 @@ def _parts(known: Known, window: Span) -> list[Part]:
     if at < window.end_s:
         parts.append(Part(Span(at, window.end_s), Terms(), ()))
     return parts
+
+
+class _Seen(NamedTuple):
+    """A window of a link as its own packets show it."""
+
+    evidence: Evidence
+    shown: Showing
+    runs: tuple[Run, ...]
+
+
+def _span(evidence: Evidence) -> Span:
+    return Span(evidence.strip.start_s, evidence.strip.end_s)
+
+
+def _around(span: Span) -> Span:
+    return Span(span.start_s - MARGIN_S, span.end_s + MARGIN_S)
+
+
+def _within(span: Span, whole: Span) -> Span:
+    return Span(max(span.start_s, whole.start_s), min(span.end_s, whole.end_s))
+
+
+def _happened(seen: _Seen) -> list[Span]:
+    """Where something is to be explained: not up, or one end of the measurement lost; those that
+    touch as one."""
+    own = observe(seen.evidence, seen.runs)
+    spans = [Span(run.start_s, run.end_s) for run in seen.runs if run.state not in _AVAILABLE]
+    spans += [Span(loss.start_s, loss.end_s) for loss in own.hub_lost]
+    spans += own.anchors_lost
+    merged: list[Span] = []
+    for one in sorted(spans):
+        if merged and one.start_s <= merged[-1].end_s:
+            merged[-1] = Span(merged[-1].start_s, max(merged[-1].end_s, one.end_s))
+        else:
+            merged.append(one)
+    return merged
+
+
+def _clipped(intervals: Iterable[Interval], span: Span) -> list[Interval]:
+    """The parts of the intervals within the span."""
+    cut = (
+        one._replace(start_s=max(one.start_s, span.start_s), end_s=min(one.end_s, span.end_s))
+        for one in intervals
+    )
+    return [one for one in cut if one.start_s < one.end_s]
+
+
+def _painted(whole: list[Interval], over: list[Interval]) -> list[Interval]:
+    """`whole` with the seconds of `over`, which follow one another, replaced."""
+    if not over:
+        return whole
+    start_s, end_s = over[0].start_s, over[-1].end_s
+    before = _clipped(whole, Span(whole[0].start_s, start_s))
+    after = _clipped(whole, Span(end_s, max(end_s, whole[-1].end_s)))
+    return [*before, *over, *after]

@@ -16,7 +16,7 @@ from collector.audit.intervals import Edge, Interval, Outage
 from collector.audit.states import Cause, Charge, EvidenceClass, State
 from collector.contracts import Contracts
 from collector.inventory import Inventory, Link, Node, NodeKind
-from collector.ledger.outages import OutageStore
+from collector.ledger.outages import Lane, OutageStore, Revision
 from collector.ledger.sqlite import SqliteLedger
 from collector.standing import Judged, render
 from tests.collector.contract_kit import contract
@@ -127,7 +127,11 @@ def test_a_wrong_month_names_the_form(store: OutageStore) -> None:
 
 def test_outages_are_filtered_and_withdrawn_ones_are_none(store: OutageStore) -> None:
     first, second = down(MONTH.start_s + 100, 60), down(MONTH.start_s + 5000, 60)
-    store.say([(None, False, outage(first)), (None, True, outage(second))], made_s=MONTH.end_s)
+    store.say(
+        Lane.EVIDENCE,
+        [Revision(None, False, outage(first)), Revision(None, True, outage(second))],
+        made_s=MONTH.end_s,
+    )
     asked = answers(store)
     assert [one.outage.start.at_s for one in asked.outages("l1")] == [first.start_s]
     assert asked.outages("l1", cause=Cause.LAN) == []
@@ -149,7 +153,11 @@ def test_the_plain_form_is_what_the_description_says(store: OutageStore) -> None
     cuts = [down(MONTH.start_s + k * 1000, 60) for k in range(1, 4)]
     keep(store, *cuts)
     lasting = outage(cuts[0], settled=False)
-    store.say([(None, False, outage(cuts[1])), (None, False, lasting)], made_s=MONTH.end_s)
+    store.say(
+        Lane.EVIDENCE,
+        [Revision(None, False, outage(cuts[1])), Revision(None, False, lasting)],
+        made_s=MONTH.end_s,
+    )
     asked = answers(store)
     for kept in asked.outages():
         conforms("Outage", told.outage(kept))
@@ -171,7 +179,7 @@ def test_the_description_knows_every_word() -> None:
 def test_series_say_how_the_month_stands(store: OutageStore) -> None:
     cut = down(MONTH.start_s + 1000, 60)
     keep(store, cut)
-    store.say([(None, False, outage(cut))], made_s=MONTH.end_s)
+    store.say(Lane.EVIDENCE, [Revision(None, False, outage(cut))], made_s=MONTH.end_s)
     (one,) = answers(store).availability("2026-10", AFTER_S)
     judged = Judged(store.totals("l1"), store.counts("l1"), one, store.judged_until("l1"))
     page = "".join(render(LINK, judged).values())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from collector.audit.evidence import Span
 from collector.audit.intervals import Edge, Interval, Outage
 from collector.audit.states import Cause, Charge, EvidenceClass, State
-from collector.ledger.outages import OutageStore
+from collector.ledger.outages import Lane, OutageStore, Revision
 from collector.ledger.sqlite import SqliteLedger
 
 UP = Interval(0, 1000, State.UP)
@@ -36,25 +36,32 @@ def store(tmp_path: Path) -> Iterator[OutageStore]:
 
 def test_a_revision_stands_beside_what_was_said_before(store: OutageStore) -> None:
     first = msgspec.structs.replace(CUT, end=None, settled=False)
-    (outage_id,) = store.say([(None, False, first)], made_s=110)
-    store.say([(outage_id, False, CUT)], made_s=300)
+    (outage_id,) = store.say(Lane.EVIDENCE, [Revision(None, False, first)], made_s=110)
+    store.say(Lane.EVIDENCE, [Revision(outage_id, False, CUT)], made_s=300)
     assert [(one.revision, one.made_s, one.outage) for one in store.history(outage_id)] == [
         (1, 110, first),
         (2, 300, CUT),
     ]
-    (newest,) = store.newest("l1", Span(0, 1000))
+    (newest,) = store.newest(Lane.EVIDENCE, "l1", Span(0, 1000))
     assert (newest.revision, newest.outage) == (2, CUT)
 
 
 def test_outages_are_found_by_the_time_they_touch(store: OutageStore) -> None:
     other = msgspec.structs.replace(CUT, link="l2")
     lasting = msgspec.structs.replace(CUT, start=Edge(500, 499, 500), end=None)
-    store.say([(None, False, CUT), (None, False, other), (None, True, lasting)], made_s=1)
-    assert [one.outage for one in store.newest("l1", Span(0, 120))] == [CUT]
-    assert [one.outage.link for one in store.all_newest(Span(0, 450))] == ["l1", "l2"]
-    (found,) = store.newest("l1", Span(800, 900))
+    store.say(
+        Lane.EVIDENCE,
+        [Revision(None, False, CUT), Revision(None, False, other), Revision(None, True, lasting)],
+        made_s=1,
+    )
+    assert [one.outage for one in store.newest(Lane.EVIDENCE, "l1", Span(0, 120))] == [CUT]
+    assert [one.outage.link for one in store.all_newest(Lane.EVIDENCE, Span(0, 450))] == [
+        "l1",
+        "l2",
+    ]
+    (found,) = store.newest(Lane.EVIDENCE, "l1", Span(800, 900))
     assert (found.outage, found.withdrawn) == (lasting, True)
-    assert store.newest("l1", Span(200, 450)) == []
+    assert store.newest(Lane.EVIDENCE, "l1", Span(200, 450)) == []
 
 
 def test_intervals_are_replaced_where_evidence_changed_and_nowhere_else(
@@ -80,9 +87,9 @@ def test_intervals_are_replaced_where_evidence_changed_and_nowhere_else(
     ]
     assert store.around("l1", 310) == down
     assert store.around("l1", 5000) is None
-    assert store.totals() == {
-        ("l1", State.UP, Cause.NONE, Charge.NONE): 970,
-        ("l1", State.DOWN, Cause.LAN, Charge.UNKNOWN): 30,
+    assert store.totals("l1") == {
+        (State.UP, Cause.NONE, Charge.NONE): 970,
+        (State.DOWN, Cause.LAN, Charge.UNKNOWN): 30,
     }
 
 
