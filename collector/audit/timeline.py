@@ -152,7 +152,8 @@ class Rows(NamedTuple):
     def taken(self, which: npt.NDArray[np.bool_]) -> "Rows":
         """Those where `which` is true."""
         kinds, starts, ends, counts = self
-        return Rows(kinds[which], starts[which], ends[which], counts[which])
+        at = np.flatnonzero(which)
+        return Rows(kinds[at], starts[at], ends[at], counts[at])
 
     def merged(self, keys: npt.NDArray[np.generic]) -> "Rows":
         """Neighbours with the same key as one row."""
@@ -176,9 +177,10 @@ def rows(seen: Showing, rule: UnavailabilityRule, cuts: Lengths | None = None) -
     places = np.searchsorted(edges, wanted)
     new = edges[places] != wanted
     wanted, places = wanted[new], places[new]
-    edges = np.insert(edges, places, wanted)
-    kinds = np.insert(kinds, places, kinds[places - 1])
-    silence = np.insert(silence, places, silence[places - 1])
+    if len(places):
+        edges = np.insert(edges, places, wanted)
+        kinds = np.insert(kinds, places, kinds[places - 1])
+        silence = np.insert(silence, places, silence[places - 1])
     found = Rows(kinds, edges[:-1], edges[1:], np.diff(edges))
     found = found.taken(silence | (kinds != Shown.NOTHING))
     if size > 1 or rule.loss_threshold >= 1:

@@ -202,7 +202,8 @@ def _severe(lost: Rows, asked: Rows, rule: DegradedRule) -> Lengths:
     threshold = Fraction(str(rule.loss_threshold))
     lows = numbers * rule.window_s
     bad, known = (_counted(one, lows, rule.window_s) for one in (lost, asked))
-    return numbers[bad * threshold.denominator > threshold.numerator * known]
+    above: Lengths = numbers[bad * threshold.denominator > threshold.numerator * known]
+    return above
 
 
 def _counted(found: Rows, lows: Lengths, length_s: int) -> Lengths:
