@@ -26,6 +26,17 @@ class Span(NamedTuple):
         return max(0, min(self.end_s, other.end_s) - max(self.start_s, other.start_s))
 
 
+class Window(NamedTuple):
+    """[start_s, end_s) in UTC seconds that an operator's entry excludes from a link's period."""
+
+    start_s: int
+    end_s: int
+    id: str
+    """Of the entry in the register of maintenance windows."""
+    kind: str
+    """planned, emergency or force_majeure"""
+
+
 class Life(NamedTuple):
     """One epoch of an agent process, as its signed batches show it."""
 
