@@ -47,7 +47,7 @@ from collector.audit.evidence import Evidence, Span
 from collector.audit.intervals import Interval, Run
 from collector.audit.lives import RESTART_S, WINDOW_S, Cut, Hole, Site
 from collector.audit.rules import Party, PowerProof, Terms
-from collector.audit.sights import LOST, Count, Sights, sustained, within, without
+from collector.audit.sights import Count, Sights, touching, within, without
 from collector.audit.states import Cause, Charge, State
 from collector.audit.states import EvidenceClass as Witness
 from collector.audit.strip import View
@@ -174,10 +174,13 @@ class _Judge:
 
     def _one_end_lost(self, state: State, span: Span) -> list[Claim]:
         return [
-            *((one, self._hub_away(state, one)) for one in within(self._hub_lost, span)),
+            *(
+                (one, self._hub_away(state, one))
+                for one in within(touching(self._hub_lost, span), span)
+            ),
             *(
                 (part, self._upstream(state, one))
-                for one in self._anchors_lost
+                for one in touching(self._anchors_lost, span)
                 for part in within([one], span)
             ),
         ]
@@ -408,7 +411,7 @@ class _Judge:
 
     def _gateway_lost(self, span: Span) -> list[Span]:
         """The CPE is asked every few seconds: to the edges of `span` where it never answered."""
-        lost = sustained(self._sights.stretches(View.GATEWAY, LOST, span))
+        lost = self._sights.lost(View.GATEWAY, span)
         found = []
         for one in lost:
             before, after = Span(span.start_s, one.start_s), Span(one.end_s, span.end_s)

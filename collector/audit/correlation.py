@@ -25,7 +25,7 @@ from typing import NamedTuple
 from collector.audit.evidence import Evidence, Span, Window
 from collector.audit.intervals import Run
 from collector.audit.lives import WINDOW_S, Site
-from collector.audit.sights import Sights, without
+from collector.audit.sights import Sights, touching, without
 from collector.audit.states import State
 from collector.audit.strip import View
 
@@ -168,7 +168,9 @@ class Correlation:
         kept = {
             # Its own loss is among those that touch the span.
             span.start_s: self._anchors_asked - self._anchors.touching(span)
-            for span in one.anchors_lost
+            for run in one.runs
+            if run.state in (State.UP, State.DEGRADED)
+            for span in touching(one.anchors_lost, Span(run.start_s, run.end_s))
         }
         return Context(
             windows=tuple(sorted(windows)),
