@@ -110,7 +110,7 @@ class Board:
             link,
             self.fleet.inventory.nodes[link.node],
             self.live.state(
-                view, forward, reported, now_boot_ns=now_boot_ns, interval_s=link.interval_s
+                link.id, view, forward, now_boot_ns=now_boot_ns, interval_s=link.interval_s
             ),
             view,
             reported,

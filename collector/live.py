@@ -1,8 +1,8 @@
 """What is known now of each link: the live road, newest wins, provisional by nature.
 
 Silence is not downtime. When the reflector stops hearing an agent the link is UNKNOWN until
-somebody says more: the agent itself over another way, or its evidence later. Audits never read
-this.
+somebody says more: the prober beside the hub that loses the CPE too, the agent itself over another
+way, or its evidence later. Audits never read this.
 """
 
 from collections import deque
@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from collector.audit.provisional import Sight
+from collector.audit.states import EvidenceClass, State
+from collector.inventory import HUB_TARGET
 from collector.ledger import Agent
+from collector.reading import CPE_TARGET
 from collector.sessions import RecentForward, SessionView
 from wire.message import Status, TargetStatus
 
@@ -42,6 +46,10 @@ class Reason(StrEnum):
     FORWARD_LOSS = "forward_loss"
     ROUND_TRIP_LOSS = "round_trip_loss"
     NODE_REPORTS_LOSS = "node_reports_loss"
+    OUTSIDE_LOSS = "outside_loss"
+    """silent, and the prober beside the hub has lost the CPE"""
+    CPE_ANSWERS = "cpe_answers"
+    """silent, and the CPE answers the prober: the agent or its LAN, hardly the link"""
     SILENT = "silent"
     NEVER_HEARD = "never_heard"
 
@@ -63,10 +71,21 @@ class Signs:
     """Packets expected and received at the hub in the last WINDOW_S."""
     reported: TargetStatus | None
     """The node's own view of its hub target, if it is fresh."""
+    outside: TargetStatus | None = None
+    """The view of the CPE that the prober beside the hub has, if it is fresh and names it."""
 
 
 def _bad(lost: int, total: int) -> bool:
     return total >= WINDOW_S / 2 and lost > LOSS_THRESHOLD * total
+
+
+def _silent(outside: TargetStatus | None) -> Known:
+    """A CPE that never answered is one that does not answer probes: it says nothing."""
+    if outside is None or outside.last_reply_boot_ns is None or outside.sent < WINDOW_S / 2:
+        return Known(LinkState.UNKNOWN, Reason.SILENT)
+    if _bad(outside.lost, outside.sent):
+        return Known(LinkState.DOWN, Reason.OUTSIDE_LOSS)
+    return Known(LinkState.UNKNOWN, Reason.CPE_ANSWERS)
 
 
 def judge(signs: Signs, silence_after_s: float) -> Known:
@@ -76,8 +95,9 @@ def judge(signs: Signs, silence_after_s: float) -> Known:
     if signs.heard_ago_s is None or signs.heard_ago_s > silence_after_s:
         if says_loss:
             return Known(LinkState.DOWN, Reason.NODE_REPORTS_LOSS)
-        never = signs.heard_ago_s is None
-        return Known(LinkState.UNKNOWN, Reason.NEVER_HEARD if never else Reason.SILENT)
+        if signs.heard_ago_s is None:
+            return Known(LinkState.UNKNOWN, Reason.NEVER_HEARD)
+        return _silent(signs.outside)
     forward = signs.forward
     if forward is not None and _bad(forward.expected - forward.received, forward.expected):
         return Known(LinkState.DOWN, Reason.FORWARD_LOSS)
@@ -103,7 +123,9 @@ class Live:
         self._silence_after_s = silence_after_s
         self._agents: dict[bytes, AgentNow] = {}
         self._former_epochs: dict[bytes, deque[str]] = {}
-        self._by_link: dict[str, tuple[AgentNow, dict[str, TargetStatus]]] = {}
+        # A link's node and the prober beside the hub both speak of it, each of its own targets.
+        self._told: dict[bytes, dict[tuple[str, str], TargetStatus]] = {}
+        self._teller: dict[tuple[str, str], bytes] = {}
 
     def hear(self, agent: Agent, status: Status, boot_ns: int, wall_ns: int) -> bool:
         """Take a status; False where a newer one of this agent is here already."""
@@ -124,43 +146,65 @@ class Live:
             received_wall_ns=wall_ns,
         )
         self._agents[agent.agent_id] = now
-        links: dict[str, dict[str, TargetStatus]] = {}
-        for one in status.targets:
-            links.setdefault(one.link, {})[one.target] = one
-        for link, targets in links.items():
-            self._by_link[link] = (now, targets)
+        told = {(one.link, one.target): one for one in status.targets}
+        self._told[agent.agent_id] = told
+        self._teller.update(dict.fromkeys(told, agent.agent_id))
         return True
 
     def keep(self, agent_ids: Collection[bytes]) -> None:
         """Forget what agents other than these said: they were revoked."""
         self._agents = {key: now for key, now in self._agents.items() if key in agent_ids}
-        self._by_link = {
-            link: known
-            for link, known in self._by_link.items()
-            if known[0].agent.agent_id in agent_ids
-        }
+        self._told = {key: told for key, told in self._told.items() if key in agent_ids}
+        self._teller = {key: teller for key, teller in self._teller.items() if teller in agent_ids}
 
     def agents(self) -> list[AgentNow]:
         """Newest status of every agent heard since this collector started."""
         return list(self._agents.values())
 
     def reported(self, link: str, target: str, now_boot_ns: int) -> TargetStatus | None:
-        """The node's own view of a target, if it is fresh."""
-        known = self._by_link.get(link)
-        if known is None or now_boot_ns - known[0].received_boot_ns > STATUS_FRESH_S * SECOND:
+        """The newest word on a target, if it is fresh."""
+        teller = self._teller.get((link, target))
+        now = None if teller is None else self._agents.get(teller)
+        if now is None or now_boot_ns - now.received_boot_ns > STATUS_FRESH_S * SECOND:
             return None
-        return known[1].get(target)
+        return self._told[now.agent.agent_id].get((link, target))
 
     def state(
         self,
+        link: str,
         view: SessionView | None,
         forward: RecentForward | None,
-        reported: TargetStatus | None,
         *,
         now_boot_ns: int,
         interval_s: float,
     ) -> Known:
-        """State of a link, probed every `interval_s`, from its session and the node's view."""
-        heard = None if view is None else (now_boot_ns - view.last_heard_boot_ns) / SECOND
-        signs = Signs(heard_ago_s=heard, forward=forward, reported=reported)
+        """State of a link, probed every `interval_s`, from its session and what was told of it."""
+        signs = Signs(
+            heard_ago_s=None if view is None else (now_boot_ns - view.last_heard_boot_ns) / SECOND,
+            forward=forward,
+            reported=self.reported(link, HUB_TARGET, now_boot_ns),
+            outside=self.reported(link, CPE_TARGET, now_boot_ns),
+        )
         return judge(signs, max(self._silence_after_s, SILENT_INTERVALS * interval_s))
+
+
+_WITNESSES = {
+    Reason.FORWARD_LOSS: (EvidenceClass.HUB_SIDE,),
+    Reason.ROUND_TRIP_LOSS: (EvidenceClass.NODE_PROBES,),
+    Reason.NODE_REPORTS_LOSS: (EvidenceClass.NODE_PROBES,),
+    Reason.OUTSIDE_LOSS: (EvidenceClass.HUB_SIDE,),
+}
+_WHILE_HEARD = frozenset({Reason.HEARD, Reason.FORWARD_LOSS, Reason.ROUND_TRIP_LOSS})
+
+
+def sight(link: str, known: Known, now_s: float, heard_ago_s: float | None) -> Sight:
+    """What the live state means for the link's provisional outage (UTC seconds of the hub)."""
+    return Sight(
+        link=link,
+        now_s=now_s,
+        state=State(known.state),
+        witnesses=_WITNESSES.get(known.reason, ()),
+        silent=known.reason not in _WHILE_HEARD,
+        heard_s=None if heard_ago_s is None else now_s - heard_ago_s,
+        window_s=WINDOW_S,
+    )

@@ -27,7 +27,7 @@ class Interval(NamedTuple):
     witnesses: tuple[EvidenceClass, ...] = ()
     """Classes of evidence that agree on the cause, in the enum's order."""
     why: str = ""
-    """One sentence for the reader: what the witnesses showed."""
+    """What the witnesses showed: clauses, of which `collector.audit.why` makes sentences."""
     event: str | None = None
     """Names the correlated event of several links that this belongs to."""
 

@@ -1,5 +1,6 @@
 """What is known now: a table of signs, and newest wins."""
 
+import msgspec
 import pytest
 
 from collector.live import Known, LinkState, Live, Reason, Signs, judge
@@ -55,8 +56,36 @@ def test_a_link_that_is_probed_rarely_is_not_silent_between_two_packets(
 ) -> None:
     view = SessionView(1000 * SECOND, 9, 0, 0, 0, 0, "192.0.2.1", 4000, 8)
     now = (1000 + heard_ago_s) * SECOND
-    known = Live(5.0).state(view, None, None, now_boot_ns=now, interval_s=interval_s)
+    known = Live(5.0).state("l1", view, None, now_boot_ns=now, interval_s=interval_s)
     assert known.state == expected
+
+
+def cpe(lost: int, *, sent: int = 10, ever: bool = True) -> TargetStatus:
+    return msgspec.structs.replace(
+        reported(sent=sent, lost=lost), target="cpe", last_reply_boot_ns=1 if ever else None
+    )
+
+
+@pytest.mark.parametrize(
+    ("heard_ago_s", "told", "outside", "expected"),
+    [
+        (5.1, None, cpe(10), Known(LinkState.DOWN, Reason.OUTSIDE_LOSS)),
+        (5.1, None, cpe(5), Known(LinkState.UNKNOWN, Reason.CPE_ANSWERS)),
+        (5.1, None, cpe(10, ever=False), Known(LinkState.UNKNOWN, Reason.SILENT)),
+        (5.1, None, cpe(4, sent=4), Known(LinkState.UNKNOWN, Reason.SILENT)),
+        (5.1, LOSS, cpe(0), Known(LinkState.DOWN, Reason.NODE_REPORTS_LOSS)),
+        (0.5, None, cpe(10), UP),
+        (None, None, cpe(10), Known(LinkState.UNKNOWN, Reason.NEVER_HEARD)),
+    ],
+)
+def test_the_prober_beside_the_hub_is_a_witness_of_a_silence_only(
+    heard_ago_s: float | None,
+    told: TargetStatus | None,
+    outside: TargetStatus,
+    expected: Known,
+) -> None:
+    signs = Signs(heard_ago_s=heard_ago_s, forward=None, reported=told, outside=outside)
+    assert judge(signs, 5.0) == expected
 
 
 @pytest.fixture
@@ -102,3 +131,19 @@ def test_a_revoked_agents_word_is_forgotten(live: Live) -> None:
     assert [now.agent for now in live.agents()] == [other.agent]
     assert live.reported("l1", "hub", 0) is None
     assert live.reported("l2", "hub", 0) is not None
+
+
+def test_node_and_prober_speak_of_one_link_and_neither_hides_the_other(live: Live) -> None:
+    node, prober = Box(1), Box(2)
+    live.hear(node.agent, node.status(targets=(FINE,)), 0, 0)
+    live.hear(prober.agent, prober.status(counter=1, targets=(cpe(9), cpe_of("l2"))), 0, 0)
+    assert live.reported("l1", "hub", 0) == FINE
+    assert live.reported("l1", "cpe", 0) == cpe(9)
+    # A prober names those with the most loss: whom it no longer names has recovered.
+    live.hear(prober.agent, prober.status(counter=2, targets=(cpe_of("l2"),)), 1, 1)
+    assert live.reported("l1", "cpe", 1) is None
+    assert live.reported("l1", "hub", 1) == FINE
+
+
+def cpe_of(link: str) -> TargetStatus:
+    return msgspec.structs.replace(cpe(9), link=link)
