@@ -32,6 +32,7 @@ from collector.settings import Located
 from collector.settle.judge import Judge
 from collector.settle.service import Parts, SettleService
 from collector.settle.world import Worlds
+from collector.watch import Watch
 from collector.web import strangers
 from collector.web.agents import AgentEndpoints
 from collector.web.audit import AuditPages
@@ -83,6 +84,7 @@ class Collector:
             answers=self.answers,
             standing=self.board.standing,
         )
+        self._watch = Watch(kept, self.board, clock)
         self.settling = SettleService(parts, fleet, self.roster, clock)
         self._committer = Committer(self.ledger, settings.limits.commit_queue)
         signer = ReceiptSigner(self.ledger.ledger_id, identity.signing)
@@ -200,6 +202,7 @@ class Collector:
                 "committer": self._committer.run,
                 "settling": self.settling.run,
                 "hub's journal": self.settling.keep_alive,
+                "watch": self._watch.run,
                 "refresh": lambda: every(REFRESH_S, self._refresh),
                 "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
                 "shutdown": lambda: self._shut(stop, runner, closed),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from collector import metrics as m
+from collector.audit.intervals import Outage
 from collector.counters import Counters
 from collector.details import DetailSeries
 from collector.fleet import Fleet
@@ -17,7 +18,7 @@ from collector.ledger import Agent, Entry, Head, PlacedBy, Stored
 from collector.live import WINDOW_S, AgentNow, Known, LinkState, Live, Reason
 from collector.reading import Scope
 from collector.sessions import SessionTable, SessionView
-from collector.standing import StandingSeries
+from collector.standing import OUTAGE_START, StandingSeries
 from runtime.clock import ClockQuality
 from wire.instant import ClockClass
 from wire.message import TargetStatus
@@ -56,6 +57,8 @@ class Board:
         self.instrument = InstrumentSeries()
         self.evidence = m.EvidenceSeries()
         self.standing = StandingSeries()
+        self.lasting: dict[str, Outage] = {}
+        """The provisional outages that last now, by link."""
         self.heads: dict[bytes, Head] = {}
         self._warned: set[bytes] = set()
 
@@ -136,8 +139,16 @@ class Board:
                 self.details.pages(),
                 self.instrument.pages(),
                 self.standing.pages(),
+                [(OUTAGE_START, self._lasting())],
             )
         )
+
+    def _lasting(self) -> Iterator[str]:
+        for link in self.fleet.inventory.links.values():
+            outage = self.lasting.get(link.id)
+            if outage is not None:
+                label = m.labels(link=link.id, node=link.node, state=outage.state)
+                yield m.sample(OUTAGE_START, label, outage.start.at_s)
 
 
 def _info(row: LinkRow) -> str:

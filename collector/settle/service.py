@@ -1,12 +1,14 @@
 """Runs the settling beside the ingest, in a thread, for as long as the collector runs."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from collector.answers import Answers
 from collector.fleet import Fleet
 from collector.inventory import HUB_TARGET, Inventory
+from collector.ledger import LedgerError
 from collector.ledger.derived import ALIVE_EVERY_S, DerivedStore
 from collector.ledger.outages import OutageStore
 from collector.reading import CPE_TARGET
@@ -18,6 +20,7 @@ from collector.standing import Judged, StandingSeries
 from runtime.clock import SECOND, Clock
 from wire.policy import Role
 
+log = logging.getLogger(__name__)
 PAUSE_S = 1.0
 """Between looks for new batches."""
 SHOW_EVERY_S = 60
@@ -78,7 +81,12 @@ class SettleService:
     async def run(self) -> None:
         """Settle what comes, for ever."""
         while True:
-            if not await asyncio.to_thread(self.step):
+            try:
+                busy = await asyncio.to_thread(self.step)
+            except LedgerError as error:
+                log.error("the evidence is not judged for now: %s", error)
+                busy = False
+            if not busy:
                 await asyncio.sleep(PAUSE_S)
 
     def step(self) -> bool:
@@ -111,10 +119,19 @@ class SettleService:
     async def keep_alive(self) -> None:
         """Note every few seconds that the collector runs, for ever: a loss to a hub that did not
         run is no loss."""
-        run = await asyncio.to_thread(self._parts.store.begin_run, self._now_s())
+        run: int | None = None
         while True:
+            try:
+                run = await asyncio.to_thread(self._note, run)
+            except LedgerError as error:
+                log.error("the collector's own life is not noted for now: %s", error)
             await asyncio.sleep(ALIVE_EVERY_S)
-            await asyncio.to_thread(self._parts.store.keep_alive, run, self._now_s())
+
+    def _note(self, run: int | None) -> int:
+        if run is None:
+            return self._parts.store.begin_run(self._now_s())
+        self._parts.store.keep_alive(run, self._now_s())
+        return run
 
     def _now_s(self) -> int:
         return self._clock.wall_ns() // SECOND

@@ -10,11 +10,13 @@ from collector.details import FROM_DETAILS
 from collector.instrument import FORWARD, FROM_INSTRUMENT, REVERSE
 from collector.reflector import Reflector, ReflectorSettings
 from collector.sessions import SessionTable
+from collector.standing import FROM_AUDIT
 from runtime.testing import FakeClock
 
 ROOT = Path(__file__).parents[2]
 PAGE = "".join(
-    (ROOT / "tests" / "golden" / name).read_text() for name in ("metrics.txt", "details.txt")
+    (ROOT / "tests" / "golden" / name).read_text()
+    for name in ("metrics.txt", "details.txt", "standing.txt")
 )
 ROW = re.compile(r"^\| `(pantau_\w+)` \| (\w+) \|([^|]*)\| ([^|]+) \| (\w+) \| ([^|]+) \|$", re.M)
 
@@ -55,7 +57,7 @@ def test_the_page_shows_every_family_there_is() -> None:
         family.name + ("_total" if family.type == "counter" else "")
         for family in counters.registry.collect()
     }
-    families = {*m.FAMILIES, *FROM_DETAILS, *FROM_INSTRUMENT} - {FORWARD, REVERSE}
+    families = {*m.FAMILIES, *FROM_DETAILS, *FROM_INSTRUMENT, *FROM_AUDIT} - {FORWARD, REVERSE}
     assert set(of_the_page()) == {family.name for family in families} | own
 
 
