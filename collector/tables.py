@@ -135,6 +135,7 @@ def outages(config: Path, wanted: Wanted, cause: str | None) -> None:
     show(
         [
             {
+                "#": number,
                 "link": row["link"],
                 "state": row["state"],
                 f"began ({zone})": _moment(row["start_s"], local),
@@ -142,13 +143,15 @@ def outages(config: Path, wanted: Wanted, cause: str | None) -> None:
                 "for": _length(row["duration_s"]),
                 "cause": row["cause"],
                 "charge": row["charge"],
-                "settled": "provisional" if row["provisional"] else _yes(row["settled"]),
-                "why": row["why"],
+                "settled": "yes" if row["settled"] else "provisional",
             }
-            for row in rows
+            for number, row in enumerate(rows, 1)
         ],
         as_json=False,
     )
+    for number, row in enumerate(rows, 1):
+        if row["why"]:
+            sys.stdout.write(f"{number}: {row['why']}\n")
 
 
 def availability(config: Path, wanted: Wanted) -> None:
@@ -181,10 +184,6 @@ def availability(config: Path, wanted: Wanted) -> None:
         ],
         as_json=False,
     )
-
-
-def _yes(settled: bool) -> str:
-    return "yes" if settled else "not yet"
 
 
 def _moment(at_s: float | None, zone: timezone) -> str:

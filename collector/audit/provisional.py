@@ -21,6 +21,8 @@ from collector.audit.intervals import Edge, Outage
 from collector.audit.states import Cause, Charge, EvidenceClass, State
 
 _FOREVER = 2**53
+_LATER_S = 0.5
+"""The same packet's moment comes out a little different at every look: two clocks name it."""
 
 
 class Sight(NamedTuple):
@@ -50,7 +52,8 @@ def step(current: Outage | None, sight: Sight) -> Outage | None:
         return None if current is None else _closed(current, sight)
     if current is None:
         return _opened(sight)
-    heard_since = sight.heard_s is not None and sight.heard_s > current.start.high_s
+    later_s = current.start.high_s + _LATER_S
+    heard_since = sight.heard_s is not None and sight.heard_s > later_s
     if heard_since and current.state is sight.state is State.UNKNOWN:
         # Heard between two looks and silent again: the next look opens another.
         return _closed(current, sight)

@@ -67,7 +67,7 @@ def strip_of(store: DerivedStore, link: str, start_s: int, end_s: int) -> Strip:
     return join(whole).slice(start_s, end_s) if whole else Strip.nothing(start_s, end_s)
 
 
-def _life(row: LifeRow, clock: ClockMap | None, period: Span) -> Life | None:
+def _life(row: LifeRow, clock: ClockMap | None, event: Span) -> Life | None:
     if clock is None and row.placement.placed_by is PlacedBy.RECEIVED:
         return None
     offset_ns = row.placement.offset_ns
@@ -76,7 +76,7 @@ def _life(row: LifeRow, clock: ClockMap | None, period: Span) -> Life | None:
         return (boot_ns + offset_ns if clock is None else clock.wall_ns(boot_ns)) / NS
 
     booted_s, told_ns = wall_s(0), row.placement.error_ns or 0
-    middle_ns = int(((period.start_s + period.end_s) / 2 - booted_s) * NS)
+    middle_ns = int(((event.start_s + event.end_s) / 2 - booted_s) * NS)
     within_ns = min(max(middle_ns, row.first_boot_ns), row.last_boot_ns)
     return Life(
         epoch=row.epoch.hex(),
@@ -89,10 +89,10 @@ def _life(row: LifeRow, clock: ClockMap | None, period: Span) -> Life | None:
     )
 
 
-def lives_of(rows: Iterable[LifeRow], clocks: Clocks, period: Span) -> tuple[Life, ...]:
+def lives_of(rows: Iterable[LifeRow], clocks: Clocks, event: Span) -> tuple[Life, ...]:
     """The epochs that have a place on the calendar, by their beginning; the error of each is that
-    of its clock where it is nearest to the period's middle."""
-    found = (_life(row, clocks.of(row.agent_id, row.boot_id), period) for row in rows)
+    of its clock where it is nearest to the event's middle."""
+    found = (_life(row, clocks.of(row.agent_id, row.boot_id), event) for row in rows)
     return tuple(sorted((one for one in found if one is not None), key=lambda one: one.first_s))
 
 

@@ -31,6 +31,9 @@ from collector.settle.gather import Clocks, Subject, gather, lives_of
 log = logging.getLogger(__name__)
 MARGIN_S = 900
 """Seconds around what changed: enough to know which targets answer while the link is up."""
+SETTLED_AFTER_S = 90
+"""An outage is said when the evidence reaches so far beyond its end: what follows it decides its
+cause, and peers count as fine when they were up for 60 s more. Until then the live road has it."""
 BESIDE_S = 90
 """An outage so near to a changed second may be one event with it."""
 LOOK_EVERY_S = 600
@@ -197,10 +200,10 @@ class Judge:
         judged alike today and in the audit of the month.
         """
         margin = Span(part.span.start_s - MARGIN_S, part.span.end_s + MARGIN_S)
-        seen = self._seen(turn, link, part.terms, _within(margin, whole))
+        seen = self._seen(turn, link, part.terms, _within(margin, whole), part.span)
         judged = [Interval(*run) for run in seen.runs]
         cases = [
-            (event, self._seen(turn, link, part.terms, _within(_around(event), whole)))
+            (event, self._seen(turn, link, part.terms, _within(_around(event), whole), event))
             for event in _happened(seen)
         ]
         for event, case in cases:
@@ -216,13 +219,15 @@ class Judge:
             for one in outages(
                 case.evidence, case.shown, _clipped(judged, _span(case.evidence)), rule
             )
-            if event.start_s <= one.start.at_s < event.end_s
+            if one.end is not None
+            and one.end.at_s + SETTLED_AFTER_S <= whole.end_s
+            and event.start_s <= one.start.at_s < event.end_s
             and part.span.start_s <= one.start.at_s < part.span.end_s
         ]
         return _clipped(judged, part.span), found
 
-    def _seen(self, turn: _Round, link: str, terms: Terms, window: Span) -> "_Seen":
-        evidence = self._evidence(turn, link, window)
+    def _seen(self, turn: _Round, link: str, terms: Terms, window: Span, event: Span) -> "_Seen":
+        evidence = self._evidence(turn, link, window, event)
         found = runs(evidence.strip, terms.unavailability, evidence.hub_off)
         return _Seen(evidence, showing(evidence.strip, evidence.hub_off), found)
 
@@ -244,16 +249,18 @@ class Judge:
             if frontier is None or frontier <= window.start_s:
                 return None
             near = Span(window.start_s, min(window.end_s, frontier))
-            seen = self._seen(turn, link, _parts(turn.world[link], near)[0].terms, near)
+            terms = _parts(turn.world[link], near)[0].terms
+            seen = self._seen(turn, link, terms, near, near)
             turn.observed[key] = observe(seen.evidence, seen.runs)
         return turn.observed[key]
 
-    def _evidence(self, turn: _Round, link: str, window: Span) -> Evidence:
+    def _evidence(self, turn: _Round, link: str, window: Span, event: Span) -> Evidence:
+        """All of a window; of clocks, how wrong they were at the event."""
         known = turn.world[link]
         if link not in turn.lives:
             agents = [agent.agent_id for agent in known.agents]
             turn.lives[link] = self._derived.lives(agents) if agents else []
-        lives = lives_of(turn.lives[link], turn.clocks, window)
+        lives = lives_of(turn.lives[link], turn.clocks, event)
         subject = Subject(link, known.pop, lives, self._frontier(turn, link))
         return gather(self._derived, subject, window, self._derived.hub_off(*window))
 
