@@ -6,55 +6,18 @@ live lane, beside what the evidence will say. Nothing here is ever an input to a
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from collector.audit.intervals import Outage
-from collector.audit.provisional import Sight, step
-from collector.audit.states import EvidenceClass, State
+from collector.audit.provisional import step
 from collector.board import Board, LinkRow
 from collector.ledger import LedgerError
 from collector.ledger.outages import Lane, OutageStore, Revision
-from collector.live import LinkState, Reason
+from collector.live import sight
 from runtime.clock import SECOND, Clock
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
-_STATES = {
-    LinkState.UP: State.UP,
-    LinkState.DOWN: State.DOWN,
-    LinkState.UNKNOWN: State.UNKNOWN,
-}
-_WITNESSES: Mapping[Reason, tuple[EvidenceClass, ...]] = {
-    Reason.HEARD: (EvidenceClass.HUB_SIDE,),
-    Reason.FORWARD_LOSS: (EvidenceClass.HUB_SIDE,),
-    Reason.ROUND_TRIP_LOSS: (EvidenceClass.NODE_PROBES,),
-    Reason.NODE_REPORTS_LOSS: (EvidenceClass.NODE_PROBES, EvidenceClass.HUB_SIDE),
-    Reason.OUTSIDE_LOSS: (EvidenceClass.HUB_SIDE,),
-    Reason.CPE_ANSWERS: (EvidenceClass.HUB_SIDE,),
-    Reason.SILENT: (EvidenceClass.HUB_SIDE,),
-    Reason.NEVER_HEARD: (),
-}
-SILENT = frozenset(
-    {
-        Reason.NODE_REPORTS_LOSS,
-        Reason.OUTSIDE_LOSS,
-        Reason.CPE_ANSWERS,
-        Reason.SILENT,
-        Reason.NEVER_HEARD,
-    }
-)
-
-
-def sight(row: LinkRow, now_s: float) -> Sight:
-    """One look at a link."""
-    return Sight(
-        link=row.link.id,
-        now_s=now_s,
-        state=_STATES[row.known.state],
-        witnesses=_WITNESSES[row.known.reason],
-        silent=row.known.reason in SILENT,
-        heard_s=None if row.heard_ago_s is None else now_s - row.heard_ago_s,
-    )
 
 
 class Watch:
@@ -86,7 +49,7 @@ class Watch:
         for row in rows:
             link = row.link.id
             before = self._board.lasting.get(link)
-            after = step(before, sight(row, now_s))
+            after = step(before, sight(link, row.known, now_s, row.heard_ago_s))
             if after is not None and after != before:
                 changed.append(after)
             if after is not None and after.end is None:

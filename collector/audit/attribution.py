@@ -173,15 +173,19 @@ class _Judge:
     # --- one end of the measurement was away: A8, A9 ------------------------------------------
 
     def _one_end_lost(self, state: State, span: Span) -> list[Claim]:
+        """Where one end was lost for 10 s or more while the link was up: the loss of a link that
+        was down a moment ago, or is lossy, is the link's and no end's."""
         return [
             *(
-                (one, self._hub_away(state, one))
+                (part, self._hub_away(state, part))
                 for one in within(touching(self._hub_lost, span), span)
+                for part in self._sights.lost(View.HUB, one)
             ),
             *(
-                (part, self._upstream(state, one))
+                (part, self._upstream(state, one, part))
                 for one in touching(self._anchors_lost, span)
-                for part in within([one], span)
+                for inside in within([one], span)
+                for part in self._sights.lost(View.ANCHOR, inside)
             ),
         ]
 
@@ -209,9 +213,10 @@ class _Judge:
             event.name if event else None,
         )
 
-    def _upstream(self, state: State, span: Span) -> Finding:
-        kept = (self._context.anchors_kept or {}).get(span.start_s, 0)
-        lost = self._sights.count(View.ANCHOR, span).lost
+    def _upstream(self, state: State, loss: Span, part: Span) -> Finding:
+        """A9 in `part` of a loss of all anchors."""
+        kept = (self._context.anchors_kept or {}).get(loss.start_s, 0)
+        lost = self._sights.count(View.ANCHOR, part).lost
         said = clause(Clause.ANCHORS_LOST, lost=lost)
         if kept:
             said = why.join(said, clause(Clause.ANCHORS_KEPT, kept=kept))

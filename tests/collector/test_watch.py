@@ -11,7 +11,7 @@ from collector.inventory import Link, Node, NodeKind
 from collector.ledger.outages import Lane, OutageStore
 from collector.ledger.sqlite import SqliteLedger
 from collector.live import Known, LinkState, Reason
-from collector.watch import _STATES, _WITNESSES, Watch
+from collector.watch import Watch
 from runtime.testing import FakeClock
 
 NODE = Node(id="n1", name="Desa", kind=NodeKind.DESA, district="K")
@@ -96,8 +96,3 @@ def test_what_lasted_goes_on_after_a_restart(wall: Wall) -> None:
 def test_a_hub_that_has_just_started_says_nothing_of_who_was_never_heard(wall: Wall) -> None:
     wall.look(row(LinkState.UNKNOWN, Reason.NEVER_HEARD, None), 200)
     assert wall.told() == []
-
-
-def test_every_state_and_reason_has_a_meaning() -> None:
-    assert set(_STATES) == set(LinkState)
-    assert set(_WITNESSES) == set(Reason)

@@ -381,3 +381,21 @@ def test_an_area_cut_is_one_event_and_a_member_without_proof_is_told_so() -> Non
     assert (proved.cause, proved.charge) == (Cause.SITE_POWER, Charge.EXCLUDED)
     assert Seen.FLEET in proved.witnesses
     assert (bare.cause, bare.charge, bare.event) == (Cause.SITE_POWER, Charge.UNKNOWN, event.name)
+
+
+def test_the_dispute_of_the_handbook_comes_out_as_it_is_written() -> None:
+    scene = Scene(
+        up(600),
+        silent(GONE_S),
+        down(180),
+        up(600),
+        lives=(BEFORE, ANEW),
+        device=(cpe(TEN - 20, 900_000), cpe(TEN + 43 * 60, 80)),
+    )
+    joined = correlate([scene.seen(), *(Scene(up(5_000), link=f"p{k}").seen() for k in range(9))])
+    assert told(scene, context=joined.context("l1")) == [
+        (0, 2495, State.UNKNOWN, Cause.SITE_POWER, Charge.EXCLUDED),
+        (2495, 2530, State.UNKNOWN, Cause.UNDETERMINED, Charge.UNKNOWN),
+        (2530, 2620, State.DOWN, Cause.SITE_POWER, Charge.EXCLUDED),
+        (2620, 2710, State.DOWN, Cause.ACCESS_LINK, Charge.PROVIDER),
+    ]
