@@ -352,6 +352,18 @@ def outages(
 
 @main.command()
 @CONFIG
+@MONTH
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def events(config: Path, month: str | None, as_json: bool) -> None:
+    """List what several links had in common: a PoP, a hub, a power cut of an area."""
+    from collector import tables
+
+    with _told():
+        tables.events(config, tables.Wanted(None, month, as_json))
+
+
+@main.command()
+@CONFIG
 @ONE_LINK
 @MONTH
 @click.option("--json", "as_json", is_flag=True, help="For programs.")

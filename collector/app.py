@@ -75,8 +75,8 @@ class Collector:
             fleet, Live(settings.silence_after_s), self.table, self.counters, clock.quality
         )
         kept = OutageStore(self.ledger)
-        self.answers = Answers(kept, self._promised)
         derived, worlds = DerivedStore(self.ledger), Worlds(self.ledger, self._promised)
+        self.answers = Answers(kept, derived, self._promised)
         parts = Parts(
             store=derived,
             judge=Judge(self.ledger, derived, kept, worlds.now),

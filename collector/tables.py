@@ -111,12 +111,13 @@ def _answers(config: Path, link: str | None) -> Iterator[Answers]:
         raise ValueError(f"{links_file}: no link {link!r}; known: {known}")
     ledger = SqliteLedger(located.data_dir / "ledger.db")
     try:
-        behind = DerivedStore(ledger).behind()
+        derived = DerivedStore(ledger)
+        behind = derived.behind()
         if behind:
             sys.stderr.write(
                 f"note: {behind} batches are not judged yet: the running collector does that\n"
             )
-        yield Answers(OutageStore(ledger), lambda: (both, promised))
+        yield Answers(OutageStore(ledger), derived, lambda: (both, promised))
     finally:
         ledger.close()
 
@@ -154,12 +155,40 @@ def outages(config: Path, wanted: Wanted, cause: str | None) -> None:
             sys.stdout.write(f"{number}: {row['why']}\n")
 
 
+def events(config: Path, wanted: Wanted) -> None:
+    """Print what several links had in common. Raises SettingsError, LedgerError or ValueError."""
+    with _answers(config, None) as answers:
+        zone = answers.zone(None)
+        span = FOR_EVER if wanted.month is None else Month.parse(wanted.month, zone).span
+        rows = [told.event(one) for one in answers.events(span)]
+    if wanted.as_json:
+        show(rows, as_json=True)
+        return
+    local = timezone(timedelta(seconds=zone.offset_s), zone)
+    show(
+        [
+            {
+                "event": row["event"],
+                "cause": row["cause"],
+                f"began ({zone})": _moment(row["start_s"], local),
+                f"ended ({zone})": _moment(row["end_s"], local) or "lasts",
+                "links": ", ".join(row["links"]),
+            }
+            for row in rows
+        ],
+        as_json=False,
+    )
+
+
 def availability(config: Path, wanted: Wanted) -> None:
     """Print a month's availability. Raises SettingsError, LedgerError or ValueError."""
     now_s = SystemClock().wall_ns() // 1_000_000_000
     with _answers(config, wanted.link) as answers:
         links = None if wanted.link is None else [wanted.link]
-        rows = [told.availability(one) for one in answers.availability(wanted.month, now_s, links)]
+        rows = [
+            told.availability(one) | told.violations(answers.violations(one))
+            for one in answers.availability(wanted.month, now_s, links)
+        ]
     if wanted.as_json:
         show(rows, as_json=True)
         return
@@ -177,6 +206,7 @@ def availability(config: Path, wanted: Wanted) -> None:
                 "down": _length(row["down_s"]),
                 "unknown": _length(row["unknown_s"]),
                 "excluded": _length(row["excluded_s"]),
+                "micro": str(len(row["micro_outages"])),
                 "budget left": _length(row["budget_left_s"]),
                 "verdict": row["verdict"],
             }
@@ -216,7 +246,7 @@ def show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
         return
     table = Table()
     for name in rows[0] if rows else ("nothing here",):
-        table.add_column(name.removesuffix("_s").replace("_", " "))
+        table.add_column(name.removesuffix("_s").replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else _cell(value) for value in row.values()))
     Console().print(table)

@@ -6,9 +6,10 @@ One form for the API and the command line; docs/openapi.yaml describes it.
 from fractions import Fraction
 from typing import Any
 
-from collector.answers import MonthAnswer
+from collector.answers import Common, History, MonthAnswer
 from collector.audit.evidence import Span
 from collector.audit.intervals import Edge
+from collector.audit.violations import Violations
 from collector.audit.why import sentence
 from collector.ledger.outages import Kept, Lane
 
@@ -46,6 +47,40 @@ def outage(kept: Kept) -> dict[str, Any]:
         "provisional": kept.lane is Lane.LIVE,
         "settled": one.settled,
         "withdrawn": kept.withdrawn,
+    }
+
+
+def history(found: History) -> dict[str, Any]:
+    """All that was said of one outage."""
+    return {
+        "revisions": [outage(one) for one in found.revisions],
+        "settled_by": None if found.settled_by is None else list(found.settled_by),
+    }
+
+
+def event(one: Common) -> dict[str, Any]:
+    """What several links had in common; `end_s` null while it lasts for one of them."""
+    ends = [kept.outage.end for kept in one.outages]
+    known = [end.at_s for end in ends if end is not None]
+    return {
+        "event": one.event,
+        "start_s": min(kept.outage.start.at_s for kept in one.outages),
+        "end_s": max(known) if len(known) == len(ends) else None,
+        "cause": one.outages[0].outage.cause,
+        "links": sorted({kept.outage.link for kept in one.outages}),
+        "outages": [kept.id for kept in one.outages],
+    }
+
+
+def violations(found: Violations) -> dict[str, Any]:
+    """Loss beside the outages (RFC 9544, MEF 10.3)."""
+    return {
+        "violated_intervals": found.bad_available,
+        "violated_ratio": _ratio(found.violated_ratio),
+        "severely_violated_intervals": found.severe,
+        "severely_violated_ratio": _ratio(found.severe_ratio),
+        "consecutive_loss_runs": found.consecutive,
+        "micro_outages": [_span(Span(one.start_s, one.end_s)) for one in found.micro],
     }
 
 
