@@ -196,17 +196,13 @@ def availability(config: Path, wanted: Wanted) -> None:
         [
             {
                 "link": row["link"],
-                "contract": row["contract"],
                 "month": row["month"] + ("" if row["complete"] else " so far"),
                 "target": _percent(row["target"]),
                 "low": _percent(row["availability_low"]),
-                "point": _percent(row["availability_point"]),
                 "high": _percent(row["availability_high"]),
-                "known": _percent(row["coverage"]),
                 "down": _length(row["down_s"]),
                 "unknown": _length(row["unknown_s"]),
                 "excluded": _length(row["excluded_s"]),
-                "micro": str(len(row["micro_outages"])),
                 "budget left": _length(row["budget_left_s"]),
                 "verdict": row["verdict"],
             }

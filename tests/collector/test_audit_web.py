@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 import yaml
 
 from tests.collector.hub import Hub, serving, settings_in
@@ -80,7 +81,10 @@ async def ask(hub: Hub, path: str, status: int = 200) -> Any:
     return told
 
 
-async def test_a_cut_is_told_over_http_and_on_the_command_line(tmp_path: Path) -> None:
+async def test_a_cut_is_told_over_http_and_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     async with judged(tmp_path) as hub:
         (cut,) = await ask(hub, "/api/v1/links/l1/outages")
         assert (cut["start_s"] - T0, cut["end_s"] - T0, cut["state"]) == (1000, 1060, "down")
