@@ -55,12 +55,17 @@ def _agent_id(text: str) -> bytes:
         raise ValueError(f"agent {text!r}: expected 32 hex digits, see `agents`") from error
 
 
-def fetch_links(url: str) -> list[dict[str, Any]]:
-    """/api/v1/links of a running collector. Raises OSError or ValueError."""
+def fetch(url: str, path: str) -> list[dict[str, Any]]:
+    """A list of the API of a running collector. Raises OSError or ValueError."""
     # The collector may have a certificate of the agency's own; nothing secret is asked or told.
     context = ssl._create_unverified_context() if url.startswith("https") else None
-    with urllib.request.urlopen(f"{url}/api/v1/links", timeout=5, context=context) as answer:
+    with urllib.request.urlopen(f"{url}{path}", timeout=5, context=context) as answer:
         return list(json.load(answer))
+
+
+def fetch_links(url: str) -> list[dict[str, Any]]:
+    """/api/v1/links of a running collector. Raises OSError or ValueError."""
+    return fetch(url, "/api/v1/links")
 
 
 def _url(located: Located) -> str:
