@@ -3,11 +3,15 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from runtime.settings import SettingsError
 from runtime.version import VERSION
+
+if TYPE_CHECKING:
+    from collector.inventory import Inventory
 
 CONFIG = click.option(
     "--config.file",
@@ -90,8 +94,19 @@ def check(config: Path) -> None:
     click.echo(f"{config}: good: {len(both.nodes)} nodes, {len(both.links)} links")
     if bare:
         click.echo(f"note: nodes without a link: {', '.join(bare)}")
+    _note_throughput(both, tests_at_all=located.settings.throughput.capacity_mbps is not None)
     if located.settings.stamp.address is None:
         click.echo("note: stamp.address is missing; `serve` needs it")
+
+
+def _note_throughput(both: "Inventory", *, tests_at_all: bool) -> None:
+    """What is allowed and perhaps not meant."""
+    wanted = [link.id for link in both.links.values() if link.throughput is not None]
+    rateless = [link for link in wanted if link not in both.plans]
+    if rateless:
+        click.echo(f"note: throughput tests without a rate to test: {', '.join(rateless)}")
+    if wanted and not tests_at_all:
+        click.echo("note: throughput.capacity_mbps is missing: no link is tested")
 
 
 @main.command()
