@@ -6,6 +6,7 @@ repeat a test. Every change is in memory at once and on disk after `save`.
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,6 @@ from agent.jobs import Job
 from agent.plan import Leg, local_month
 from runtime.files import write_durably
 from wire.message import (
-    FINAL,
     End,
     Figures,
     LinkTests,
@@ -33,6 +33,7 @@ MAX_COUNT = 2**53
 class Note(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One job."""
 
+    link: str
     due_s: float | None = None
     tries: int = 0
     """Looks that found the users busy."""
@@ -79,21 +80,14 @@ class Logbook:
     def _interrupted(self) -> None:
         """What was begun when this program ended is not done again."""
         for key, note in self._book.notes.items():
-            if note.begun_wall_ns is not None and note.end is None:
-                note.end = End.FAILED
-                link = self._link_of(key)
-                if link is not None:
-                    self._count(self.page(link), End.FAILED)
-        for order_id, progress in self._book.orders.items():
-            if progress.state is OrderState.RUNNING:
-                self._book.orders[order_id] = msgspec.structs.replace(
-                    progress, state=OrderState.FAILED, detail="the agent ended during the test"
-                )
-
-    def _link_of(self, key: str) -> str | None:
-        """A planned test's; an order's note does not say."""
-        link = key.partition(" ")[0]
-        return link if link in self._book.pages else None
+            if note.begun_wall_ns is None or note.end is not None:
+                continue
+            note.end = End.FAILED
+            self._count(self.page(note.link), End.FAILED)
+            order_id = _order_of(key)
+            if order_id in self._book.orders:
+                detail = "the agent ended during the test"
+                self.tell(order_id, OrderState.FAILED, detail)
 
     def save(self) -> None:
         """Make it durable. Raises OSError."""
@@ -127,25 +121,32 @@ class Logbook:
         """What is known of a job."""
         return self._book.notes.get(key)
 
-    def _write(self, key: str, due_s: float | None) -> Note:
-        return self._book.notes.setdefault(key, Note(due_s=due_s))
+    def _write(self, job: Job) -> Note:
+        return self._book.notes.setdefault(job.key, Note(link=job.plan.link, due_s=job.due_s))
 
     def defer(self, job: Job) -> None:
         """The users were busy."""
-        self._write(job.key, job.due_s).tries += 1
+        self._write(job).tries += 1
         self.page(job.plan.link).deferred += 1
 
     def begin(self, job: Job, wall_ns: int) -> None:
         """Book the most that it can cost; to be saved before the first packet."""
-        note = self._write(job.key, job.due_s)
+        note = self._write(job)
         note.begun_wall_ns, note.booked_bytes = wall_ns, job.cost_bytes()
         self.page(job.plan.link).used_bytes += note.booked_bytes
 
+    def unbegin(self, job: Job) -> None:
+        """It could not be saved, so it does not begin."""
+        note = self._write(job)
+        self.page(job.plan.link).used_bytes -= note.booked_bytes
+        note.begun_wall_ns, note.booked_bytes = None, 0
+
     def settle(self, job: Job, end: End, carried_bytes: int | None = None) -> None:
         """What became of it; `carried_bytes` None: not known, all that was booked is spent."""
-        note, page = self._write(job.key, job.due_s), self.page(job.plan.link)
+        note, page = self._write(job), self.page(job.plan.link)
         if carried_bytes is not None:
-            page.used_bytes += carried_bytes - note.booked_bytes
+            # Not below zero: the month may have turned since it was booked.
+            page.used_bytes = max(0, page.used_bytes + carried_bytes - note.booked_bytes)
         if end is End.DONE:
             page.last_test_wall_ns = note.begun_wall_ns
         note.end = end
@@ -153,7 +154,8 @@ class Logbook:
 
     def missed(self, leg: Leg) -> None:
         """It was due while nobody was there to do it."""
-        self._write(leg.leg_id, leg.due_s).end = End.MISSED
+        note = Note(link=leg.link, due_s=leg.due_s, end=End.MISSED)
+        self._book.notes[leg.leg_id] = note
         self._count(self.page(leg.link), End.MISSED)
 
     def _count(self, page: Page, end: End) -> None:
@@ -164,7 +166,7 @@ class Logbook:
         self._book.notes = {
             key: note
             for key, note in self._book.notes.items()
-            if note.due_s is None or note.due_s > wall_s - KEEP_S
+            if _still_asked(key, note, wall_s, self._book.orders)
         }
 
     # --- orders -----------------------------------------------------------------------------
@@ -194,19 +196,6 @@ class Logbook:
         gone = self._book.orders.keys() - order_ids
         for order_id in gone:
             del self._book.orders[order_id]
-        self._book.notes = {
-            key: note
-            for key, note in self._book.notes.items()
-            if not key.startswith("order ") or key.split(" ")[1] in order_ids
-        }
-
-    def unfinished(self) -> list[str]:
-        """Orders that are not final."""
-        return [
-            order_id
-            for order_id, progress in self._book.orders.items()
-            if progress.state not in FINAL
-        ]
 
     def told(self, plan: ThroughputPlan) -> LinkTests:
         """For the status."""
@@ -214,12 +203,24 @@ class Logbook:
         return LinkTests(
             link=plan.link,
             month=page.month,
-            used_bytes=min(MAX_COUNT, max(0, page.used_bytes)),
+            used_bytes=min(MAX_COUNT, page.used_bytes),
             budget_bytes=plan.budget_bytes,
             last_test_wall_ns=page.last_test_wall_ns,
             ends={end: page.ends.get(end, 0) for end in End},
             deferred=page.deferred,
         )
+
+
+def _still_asked(key: str, note: Note, wall_s: float, orders: Mapping[str, OrderProgress]) -> bool:
+    if note.due_s is None:
+        return _order_of(key) in orders
+    return note.due_s > wall_s - KEEP_S
+
+
+def _order_of(key: str) -> str:
+    """The order_id in an order's key (agent.jobs.order_key); empty for a planned test's."""
+    word, _, rest = key.partition(" ")
+    return rest.partition(" ")[0] if word == "order" else ""
 
 
 def _drawn(plan: ThroughputPlan) -> str:

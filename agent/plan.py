@@ -10,6 +10,7 @@ import datetime
 import hashlib
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from random import Random
 from typing import NamedTuple
@@ -80,6 +81,7 @@ def local_month(wall_s: float, offset_s: int) -> str:
     return local_day(wall_s, offset_s).strftime("%Y-%m")
 
 
+@lru_cache(maxsize=256)
 def day_legs(plan: ThroughputPlan, secret: bytes, day: datetime.date) -> tuple[Leg, ...]:
     """Everything that is planned for the link on this local day, in the order of time."""
     directions = [one for one in Direction if plan.cir(one) is not None]
