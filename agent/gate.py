@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from agent.plan import local_hour
 from wire.detail import Reading
+from wire.localtime import local_hour
 from wire.message import End
 from wire.observation import Outcome
 from wire.plan import OVERHEAD_OCTETS, VLAN_OCTETS, Layer, Side, ThroughputPlan

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agent.gate import Cross
 from agent.plan import LATEST_S, Leg, Stratum
-from wire.plan import OVER, Load, Order, ThroughputPlan, load_bytes
+from wire.plan import Load, Order, ThroughputPlan, load_bytes
 from wire.slot import Direction, Method
 
 LEAST_BITS_PER_S = 10_000
@@ -53,7 +53,7 @@ class Job:
 
     def rate(self, seen: Cross | None) -> int:
         """The most that will be sent, IP bits per second, with users taking `seen`."""
-        over = round(OVER * self.cir_ip)
+        over = self.plan.most(self.direction) or LEAST_BITS_PER_S
         if self.load is Load.STEPS:
             return round(max(self.steps) * self.cir_ip)
         if self.bits_per_s is not None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 
 from agent.jobs import Job
-from agent.plan import Leg, local_month
+from agent.plan import Leg
 from runtime.files import write_durably
+from wire.localtime import local_month
 from wire.message import (
     End,
     Figures,

@@ -15,16 +15,14 @@ from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
+from wire.localtime import DAY_S, EPOCH, HOUR_S, local_day
 from wire.plan import ThroughputPlan
 from wire.slot import Direction
 
-DAY_S = 86_400
-HOUR_S = 3_600
 LATEST_S = 1_800
 """A test that waits for users or for a slot begins no later than this after it was due."""
 APART_S = 300
 """Between the end of one test of a link and the next, as drawn."""
-_EPOCH = datetime.date(1970, 1, 1)
 _DRAWS = 10_000
 
 
@@ -66,27 +64,12 @@ class _Test(NamedTuple):
     duration_s: float
 
 
-def local_day(wall_s: float, offset_s: int) -> datetime.date:
-    """The date at the link."""
-    return _EPOCH + datetime.timedelta(days=(wall_s + offset_s) // DAY_S)
-
-
-def local_hour(wall_s: float, offset_s: int) -> int:
-    """The clock hour at the link, 0 to 23."""
-    return int((wall_s + offset_s) % DAY_S // HOUR_S)
-
-
-def local_month(wall_s: float, offset_s: int) -> str:
-    """`YYYY-MM` at the link."""
-    return local_day(wall_s, offset_s).strftime("%Y-%m")
-
-
 @lru_cache(maxsize=256)
 def day_legs(plan: ThroughputPlan, secret: bytes, day: datetime.date) -> tuple[Leg, ...]:
     """Everything that is planned for the link on this local day, in the order of time."""
     directions = [one for one in Direction if plan.cir(one) is not None]
     random = _random(secret, plan.link, day.isoformat())
-    midnight_s = (day - _EPOCH).days * DAY_S - plan.zone_offset_s
+    midnight_s = (day - EPOCH).days * DAY_S - plan.zone_offset_s
     legs = []
     for test in _draw(_wanted(plan, secret, day), random, len(directions)):
         random.shuffle(directions)

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -182,6 +182,142 @@ def links(config: Path, as_json: bool, url: str | None) -> None:
         tables.links(config, as_json=as_json, url=url)
     except (SettingsError, ValueError, OSError) as error:
         _fail(error)
+
+
+URL = click.option("--url", help="Where the running collector answers; by default on this machine.")
+TOKEN = click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    help="The operator's token; by default operator.token of this machine's collector.",
+)
+WAIT = click.option(
+    "--wait/--no-wait", default=True, show_default=True, help="Stay and show how it goes."
+)
+METHOD = click.option(
+    "--method",
+    default="udp",
+    show_default=True,
+    type=click.Choice(["udp", "tcp", "ndt7", "iperf3"]),
+)
+SECONDS = click.option(
+    "--duration",
+    "duration_s",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(1, 600),
+    help="Seconds of load in each direction and step.",
+)
+BOTH = {"down": ["down"], "up": ["up"], "both": ["down", "up"]}
+
+
+@main.command()
+@CONFIG
+@URL
+@TOKEN
+@click.argument("node")
+@click.option("--link", help="Needed where the node has several links.")
+@METHOD
+@click.option(
+    "--direction",
+    default="both",
+    show_default=True,
+    type=click.Choice(list(BOTH)),
+)
+@click.option(
+    "--rate",
+    metavar="MBPS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="IP rate in Mbit/s; by default as planned. With --search the most to try.",
+)
+@click.option("--steps", help="Shares of the promised rate, e.g. 0.5,0.75,0.9,1.")
+@click.option("--search", is_flag=True, help="Find the highest rate.")
+@click.option("--flows", default=1, show_default=True, type=click.IntRange(1, 16))
+@SECONDS
+@click.option("--no-gate", is_flag=True, help="Do not wait for users; tell them before.")
+@WAIT
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def test(
+    config: Path,
+    url: str | None,
+    token_file: Path | None,
+    wait: bool,
+    as_json: bool,
+    **told: Any,
+) -> None:
+    """Order a throughput test of NODE now, and show how it goes.
+
+    Exit status 0 if it was done, 1 if not.
+    """
+    from time import sleep
+
+    from collector import ordering
+
+    try:
+        to = ordering.way(config, url, token_file, sleep)
+        status = ordering.test(to, _order_body(told), wait=wait, as_json=as_json)
+    except (SettingsError, ValueError, OSError) as error:
+        _fail(error)
+        return
+    sys.exit(status)
+
+
+def _order_body(told: dict[str, Any]) -> dict[str, Any]:
+    """What the API is asked. Raises ValueError."""
+    body = {key: told[key] for key in ("node", "method", "flows", "duration_s")}
+    body["directions"] = BOTH[told["direction"]]
+    body["gate"] = not told["no_gate"]
+    if told["link"] is not None:
+        body["link"] = told["link"]
+    if told["rate"] is not None:
+        body["bits_per_s"] = max(1, round(told["rate"] * 1e6))
+    if told["steps"] is not None:
+        body["load"] = "steps"
+        try:
+            body["steps"] = [float(step) for step in told["steps"].split(",")]
+        except ValueError as error:
+            raise ValueError(f"--steps {told['steps']}: expected e.g. 0.5,0.75,1") from error
+    if told["search"]:
+        body["load"] = "search"
+    return body
+
+
+@main.command()
+@CONFIG
+@URL
+@TOKEN
+@click.argument("pop")
+@click.option("--links", help="Links of the PoP, with commas; by default all that are tested.")
+@click.option("--direction", default="down", show_default=True, type=click.Choice(["down", "up"]))
+@METHOD
+@click.option("--repeats", default=20, show_default=True, type=click.IntRange(10, 200))
+@SECONDS
+@WAIT
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def experiment(
+    config: Path,
+    url: str | None,
+    token_file: Path | None,
+    wait: bool,
+    as_json: bool,
+    **told: Any,
+) -> None:
+    """Test the sites of POP alone and together, in an order drawn by lot (experiment G).
+
+    Shows whether our own links share less than was promised; 20 pairs of 8 sites take an hour.
+    """
+    from time import sleep
+
+    from collector import ordering
+
+    links = told.pop("links")
+    body = told | ({} if links is None else {"links": links.split(",")})
+    try:
+        to = ordering.way(config, url, token_file, sleep)
+        status = ordering.experiment(to, body, wait=wait, as_json=as_json)
+    except (SettingsError, ValueError, OSError) as error:
+        _fail(error)
+        return
+    sys.exit(status)
 
 
 @main.command()

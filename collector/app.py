@@ -24,8 +24,11 @@ from collector.reflector import Reflector, ReflectorSettings
 from collector.roster import Roster
 from collector.sessions import SessionTable
 from collector.settings import Located
+from collector.slot_desk import Ground, Server, SlotDesk
+from collector.slot_store import SlotStore
 from collector.web import strangers
 from collector.web.agents import AgentEndpoints
+from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
 from runtime.clock import Clock
 from runtime.settings import SettingsError
@@ -37,14 +40,19 @@ log = logging.getLogger(__name__)
 KEEP_TIME_S = 64.0
 REFRESH_S = 2.0
 """How often changes by other processes and the evidence heads are looked at."""
+SLOTS_S = 1.0
+"""How often it is looked whether slots have ended and experiments go on."""
 STOP_WITHIN_S = 3.0
 
 
 class Collector:
     """One running collector."""
 
-    def __init__(self, located: Located, clock: Clock) -> None:
-        """Open the ledger and read nodes and links. Raises SettingsError or LedgerError."""
+    def __init__(self, located: Located, clock: Clock, server: Server | None = None) -> None:
+        """Open the ledger and read nodes and links. Raises SettingsError or LedgerError.
+
+        `server` carries the loads of throughput tests; without it none is granted.
+        """
         self._located, self._clock = located, clock
         settings = located.settings
         if settings.stamp.address is None:
@@ -66,6 +74,19 @@ class Collector:
         )
         self._committer = Committer(self.ledger, settings.limits.commit_queue)
         signer = ReceiptSigner(self.ledger.ledger_id, identity.signing)
+        self.slots = SlotDesk(
+            Ground(
+                fleet=fleet,
+                roster=self.roster,
+                identity=identity,
+                clock=clock,
+                counters=self.counters,
+                store=SlotStore(located.data_dir / "slots.db"),
+                server=server,
+                address=settings.throughput.address or settings.stamp.address,
+                capacity_bits_per_s=settings.throughput.capacity_bits_per_s,
+            )
+        )
         desk = Desk(
             ledger=self.ledger,
             roster=self.roster,
@@ -74,6 +95,7 @@ class Collector:
             identity=identity,
             clock=clock,
             counters=self.counters,
+            slots=self.slots,
             catchup_bytes_per_s=settings.limits.catchup_bytes_per_s,
         )
         self.counters.queue.set_function(lambda: self._committer.waiting)
@@ -81,7 +103,8 @@ class Collector:
         self.pages = Pages(self.board, self.counters, clock, self.reload)
         self._app = web.Application(client_max_size=MAX_BATCH_BYTES)
         agents = AgentEndpoints(desk, settings.limits.body_deadline_s)
-        self._app.add_routes([*agents.routes(), *self.pages.routes()])
+        orders = OrderEndpoints(self.slots, fleet, clock, keys.operator_token(located.data_dir))
+        self._app.add_routes([*agents.routes(), *self.pages.routes(), *orders.routes()])
         self.port = settings.http.port
         self._inventory = self._read()
 
@@ -126,7 +149,9 @@ class Collector:
         if await asyncio.to_thread(self.ledger.changed):
             self.roster.refresh()
             self.board.fleet.register()
-            self.board.live.keep({agent.agent_id for agent in self.roster.active()})
+            active = {agent.agent_id for agent in self.roster.active()}
+            self.board.live.keep(active)
+            await self.slots.keep(active)
         heads = await asyncio.to_thread(self.ledger.heads)
         self.board.heads = {head.agent_id: head for head in heads}
 
@@ -171,6 +196,7 @@ class Collector:
             tasks = {
                 "committer": self._committer.run,
                 "refresh": lambda: every(REFRESH_S, self._refresh),
+                "slots": lambda: every(SLOTS_S, self.slots.turn),
                 "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
                 "shutdown": lambda: self._shut(stop, runner, closed),
             }
@@ -179,6 +205,7 @@ class Collector:
             self.pages.ready = False
             await runner.cleanup()
             await self.reflector.close()
+            self.slots.close()
             self.ledger.close()
             log.info("stopped")
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from collector import load_series
 from collector import metrics as m
 from collector.counters import Counters
 from collector.details import DetailSeries
@@ -133,6 +134,7 @@ class Board:
                 rendered.items(),
                 self.details.pages(),
                 self.instrument.pages(),
+                load_series.pages(self.live.agents(), self.fleet.inventory),
             )
         )
 

@@ -67,6 +67,11 @@ class ThroughputSettings(Section, frozen=True, kw_only=True):
     """Megabits per second that all tests together may load the hub with, in each direction.
     70 % of its port at most; without it there are no tests."""
 
+    @property
+    def capacity_bits_per_s(self) -> int | None:
+        """None: no tests."""
+        return None if self.capacity_mbps is None else round(self.capacity_mbps * 1e6)
+
     def __post_init__(self) -> None:
         if self.address is not None:
             check_literal(self.address)

@@ -114,6 +114,11 @@ class ThroughputPlan(_Form, frozen=True, kw_only=True):
             overhead += VLAN_OCTETS
         return max(1, round(cir * MTU / (MTU + overhead)))
 
+    def most(self, direction: Direction) -> int | None:
+        """The most IP bits per second that any test may load this direction with."""
+        promised = self.cir_ip(direction)
+        return None if promised is None else round(OVER * promised)
+
     def least_nic(self) -> int:
         """Bits per second that the box's port needs."""
         most = max(self.down_bits_per_s or 0, self.up_bits_per_s or 0)

@@ -10,15 +10,12 @@ from hypothesis import strategies as st
 
 from agent.plan import (
     APART_S,
-    DAY_S,
     HOURS,
     Stratum,
     day_legs,
-    local_day,
-    local_hour,
-    local_month,
     recent_legs,
 )
+from wire.localtime import DAY_S, local_day, local_hour, local_month
 from wire.plan import ThroughputPlan
 from wire.slot import Direction
 
