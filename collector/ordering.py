@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
@@ -53,12 +54,14 @@ class Way:
 
 
 def _trust(url: str) -> ssl.SSLContext | None:
-    # As for `links`; the token is shown, so over an untrusted way use a tunnel or a trusted
-    # certificate (--url https://... is checked unless it is this machine).
     if not url.startswith("https"):
         return None
-    local = url.startswith(("https://127.0.0.1", "https://localhost", "https://[::1]"))
-    return ssl._create_unverified_context() if local else ssl.create_default_context()
+    # The token is shown, so another machine has to prove who it is.
+    return ssl._create_unverified_context() if _is_local(url) else ssl.create_default_context()
+
+
+def _is_local(url: str) -> bool:
+    return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
 
 
 def _said(error: urllib.error.HTTPError) -> str:
@@ -73,14 +76,15 @@ def way(
 ) -> Way:
     """By default the collector and the token of this machine. Raises SettingsError or OSError."""
     if url is not None and token_file is None:
-        return Way(url=url.rstrip("/"), token=_token_here(config), sleep=sleep)
+        token = _token_here(config) if _is_local(url) else None
+        return Way(url=url.rstrip("/"), token=token, sleep=sleep)
     file = token_file or read(config).data_dir / TOKEN_FILE
     token = file.read_text(encoding="ascii").strip()
     return Way(url=(url or local_url(read(config))).rstrip("/"), token=token, sleep=sleep)
 
 
 def _token_here(config: Path) -> str | None:
-    """This machine's token if it is the collector's own; elsewhere --token-file names one."""
+    """The token of this machine's collector; for another one --token-file names it."""
     try:
         return (read(config).data_dir / TOKEN_FILE).read_text(encoding="ascii").strip()
     except (OSError, ValueError):
@@ -131,9 +135,10 @@ _WORDS = {
 
 
 def _line(told: dict[str, Any]) -> str:
-    words = _WORDS.get(told["state"], told["state"])
+    words = _WORDS.get(str(told["state"]), str(told["state"]))
     done = f" ({len(told['figures'])} of {len(told['directions'])} done)" if told["figures"] else ""
-    return words + done + (f": {told['detail']}" if told["detail"] else "")
+    detail = f": {told['detail']}" if told["detail"] else ""
+    return f"{words}{done}{detail}"
 
 
 def _table(figures: list[dict[str, Any]]) -> Table:

@@ -132,6 +132,7 @@ class SlotDesk:
         if heard is not None and (heard.epoch, heard.nonce) == (request.epoch, request.nonce):
             return heard.reply
         if heard is not None and _stale(heard, request):
+            on.counters.slots_refused.labels(Closed.STALE).inc()
             return self._sign(request, closed=Closed.STALE, detail="a newer request was heard")
         # Noted before anything is awaited: the same octets may come twice at once.
         self._note(agent, request, self._sign(request, wait_s=1.0, detail="being answered"))
