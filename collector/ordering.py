@@ -102,8 +102,8 @@ def test(to: Way, body: dict[str, Any], *, wait: bool, as_json: bool) -> int:
     if as_json:
         json.dump(told, sys.stdout, indent=1)
         sys.stdout.write("\n")
-    elif told["figures"]:
-        Console().print(_table(told["figures"]))
+    for one in [] if as_json else told["figures"]:
+        sys.stdout.write(_words(one) + "\n")
     return 0 if not wait or told["state"] == "done" else 1
 
 
@@ -136,27 +136,24 @@ _WORDS = {
 
 def _line(told: dict[str, Any]) -> str:
     words = _WORDS.get(str(told["state"]), str(told["state"]))
-    done = f" ({len(told['figures'])} of {len(told['directions'])} done)" if told["figures"] else ""
+    ended, wanted = len(told["figures"]), len(told["directions"])
+    done = f" ({ended} of {wanted} directions)" if 0 < ended < wanted else ""
     detail = f": {told['detail']}" if told["detail"] else ""
     return f"{words}{done}{detail}"
 
 
-def _table(figures: list[dict[str, Any]]) -> Table:
-    table = Table()
-    for name in ("direction", "end", "Mbit/s", "offered", "lost", "RTT ms", "users Mbit/s", ""):
-        table.add_column(name)
-    for one in figures:
-        table.add_row(
-            one["direction"],
-            one["end"],
-            _scaled(one["bits_per_s"], 1e-6, 2),
-            _scaled(one["offered_bits_per_s"], 1e-6, 2),
-            "" if one["lost_ratio"] is None else f"{one['lost_ratio']:.3%}",
-            _scaled(one["rtt_s"], 1e3, 1),
-            _scaled(one["cross_bits_per_s"], 1e-6, 2),
-            one["detail"],
-        )
-    return table
+def _words(one: dict[str, Any]) -> str:
+    """What one direction gave."""
+    told = [
+        ("{} Mbit/s", _scaled(one["bits_per_s"], 1e-6, 2)),
+        ("of {} offered", _scaled(one["offered_bits_per_s"], 1e-6, 2)),
+        ("lost {} %", _scaled(one["lost_ratio"], 100, 3)),
+        ("RTT under load {} ms", _scaled(one["rtt_s"], 1e3, 1)),
+        ("users took {} Mbit/s before", _scaled(one["cross_bits_per_s"], 1e-6, 2)),
+        ("{}", one["detail"]),
+    ]
+    parts = [form.format(value) for form, value in told if value]
+    return f"{one['direction']}: {one['end']}" + "".join(f", {part}" for part in parts)
 
 
 def _scaled(value: float | None, by: float, digits: int) -> str:
