@@ -2,7 +2,7 @@
 
 A test is booked, at the most that it can cost, before it begins; what it did not use is given back
 when it has ended. So no crash, and no loop of crashes, makes tests exceed a month's budget or
-repeat a test. Every change is in memory at once and on disk after `save`.
+repeat a test. Every change is in memory at once and on disk after `write`.
 """
 
 import logging
@@ -90,9 +90,13 @@ class Logbook:
                 detail = "the agent ended during the test"
                 self.tell(order_id, OrderState.FAILED, detail)
 
-    def save(self) -> None:
-        """Make it durable. Raises OSError."""
-        write_durably(self._file, msgspec.json.encode(self._book))
+    def encoded(self) -> bytes:
+        """All of it as it is now, for `write`."""
+        return msgspec.json.encode(self._book)
+
+    def write(self, encoded: bytes) -> None:
+        """Make it durable; may run in a thread. Raises OSError."""
+        write_durably(self._file, encoded)
 
     # --- one link ---------------------------------------------------------------------------
 

@@ -181,7 +181,7 @@ class Runner:
         return True
 
     async def _save(self) -> None:
-        await asyncio.to_thread(self._logbook.save)
+        await asyncio.to_thread(self._logbook.write, self._logbook.encoded())
 
     def _wall_s(self) -> float:
         return self._clock.wall_ns() / SECOND

@@ -14,6 +14,8 @@ from wire.plan import Order
 NS = 1_000_000_000
 EXPIRES_S = 24 * 3600
 """An order that is not done within a day is not what the operator wanted any more."""
+ROUND_EXPIRES_S = 45 * 60
+"""Of an order in an experiment, for which others wait: three looks at the users and no more."""
 KEPT = 1000
 """Ended orders that are remembered."""
 _TOLD_BY_AGENTS = frozenset(OrderState) - {
@@ -43,6 +45,12 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def final(self) -> bool:
         """Whether it has come to its end."""
         return self.state in FINAL
+
+    @property
+    def until_wall_ns(self) -> int:
+        """When it expires."""
+        expires_s = EXPIRES_S if self.experiment_id is None else ROUND_EXPIRES_S
+        return self.created_wall_ns + expires_s * NS
 
 
 class OrderBook:
@@ -85,6 +93,12 @@ class OrderBook:
             known, wall_ns, state=told.state, detail=told.detail, figures=told.figures
         )
 
+    def left_behind(self, one: Standing) -> bool:
+        """Whether the others of its group have had their moment, which does not come again."""
+        return one.group is not None and any(
+            other.final for other in self._orders.values() if other.group == one.group
+        )
+
     def cancel(self, order_id: str, wall_ns: int) -> Standing | None:
         """Withdraw an order; None where there is none that could be withdrawn."""
         known = self._orders.get(order_id)
@@ -94,9 +108,8 @@ class OrderBook:
 
     def expire(self, wall_ns: int) -> list[Standing]:
         """End the orders that have waited too long."""
-        since_ns = wall_ns - EXPIRES_S * NS
         late = [
-            one for one in self._orders.values() if not one.final and one.created_wall_ns < since_ns
+            one for one in self._orders.values() if not one.final and one.until_wall_ns < wall_ns
         ]
         return [
             self._change(one, wall_ns, state=OrderState.EXPIRED, detail=f"last: {one.state}")

@@ -217,6 +217,8 @@ class SlotDesk:
             fits = standing is not None and not standing.final and standing.node == agent.node
             if standing is None or not fits or not _obeys(want, standing.order):
                 raise _Refused(Closed.NO_PLAN, "no such order stands")
+            if self.book.left_behind(standing):
+                raise _Refused(Closed.NO_PLAN, "the others of the group began without this one")
             longest_s = standing.order.load_s
         if want.duration_s > longest_s:
             raise _Refused(Closed.TOO_MUCH, f"{want.duration_s:g} s, at most {longest_s:g}")

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from collector.orders import EXPIRES_S, KEPT, NS, OrderBook, Standing
+from collector.orders import EXPIRES_S, KEPT, NS, ROUND_EXPIRES_S, OrderBook, Standing
 from wire.message import FINAL, MAX_ORDERS, End, Figures, OrderProgress, OrderState
 from wire.plan import Order
 from wire.slot import Direction
@@ -78,6 +78,20 @@ def test_an_order_that_waits_too_long_expires() -> None:
     (late,) = book.expire((1 + EXPIRES_S) * NS + 1)
     assert (late.state, late.detail) == (OrderState.EXPIRED, "last: queued")
     assert book.expire(2**61) == []
+
+
+def test_an_order_of_an_experiment_does_not_keep_the_others_waiting_for_a_day() -> None:
+    book = OrderBook([standing(1, experiment_id="e1" * 16)])
+    assert book.expire((1 + ROUND_EXPIRES_S) * NS) == []
+    assert len(book.expire((1 + ROUND_EXPIRES_S) * NS + 1)) == 1
+
+
+def test_who_missed_the_moment_of_its_group_is_left_behind() -> None:
+    book = OrderBook([standing(1, group="g"), standing(2, group="g"), standing(3)])
+    one, two, three = book.all()
+    assert not any(book.left_behind(x) for x in (one, two, three))
+    book.hear("n1", progress(2, OrderState.DONE), 5)
+    assert book.left_behind(one) and not book.left_behind(three)
 
 
 def test_the_oldest_ended_orders_are_forgotten_and_none_that_stands() -> None:

@@ -342,11 +342,13 @@ async def test_an_order_reaches_its_agent_and_what_became_of_it_comes_back(
 
 
 async def test_a_restart_loses_no_order(tmp_path: Path) -> None:
-    async with slot_hub(tmp_path, ONE) as (hub, askers):
+    clock = later()
+    async with slot_hub(tmp_path, ONE, clock=clock) as (hub, askers):
         first = (await ordered(hub, tmp_path))["order"]
+        clock.advance(SECOND)
         second = (await ordered(hub, tmp_path))["order"]
         await told(hub, askers["n1"], **says(first, OrderState.RUNNING))
-    async with slot_hub(tmp_path, ONE) as (hub, askers):
+    async with slot_hub(tmp_path, ONE, clock=clock) as (hub, askers):
         told_again = (await told(hub, askers["n1"], counter=50)).orders
         assert [order.order_id for order in told_again] == [first, second]
         listed = json.loads((await hub.get("/api/v1/orders")).body)
@@ -479,6 +481,46 @@ async def test_an_experiment_runs_from_order_to_pairs_with_all_sites_at_once(
     for pair in found["pairs"]:
         assert pair["alone_bits_per_s"] == {"l1": 95e6, "l2": 95e6, "l3": 95e6}
         assert pair["together_bits_per_s"] == {"l1": 33e6, "l2": 33e6, "l3": 33e6}
+
+
+async def test_a_site_that_missed_its_groups_moment_gets_no_slot_and_spoils_the_pair(
+    tmp_path: Path,
+) -> None:
+    """Its users came back at the last second: it gave its slot back, and the others went on."""
+    async with slot_hub(tmp_path, THREE, server=FakeServer(), clock=later()) as (hub, askers):
+        body = json.dumps({"pop": "A"}).encode()
+        await hub.post("/api/v1/experiments", body, **token(tmp_path))
+        sites = Sites(later(), THREE)
+        while True:
+            await hub.collector.slots.turn()
+            orders = {}
+            for node in ("n1", "n2"):
+                for order in (await sites._told(hub, node, askers[node])).orders:
+                    orders[node] = order
+            if len(orders) == 2:
+                break
+            for node, order in orders.items():
+                figures = Figures(direction=Direction.DOWN, end=End.DONE, bits_per_s=95e6)
+                said = says(order.order_id, OrderState.DONE, figures)
+                await sites._told(hub, node, askers[node], **said)
+        one, two = askers["n1"], askers["n2"]
+        wants = {node: askers[node].want(order_id=orders[node].order_id) for node in orders}
+        assert (await hub.ask(one.box, one.request(wants["n1"]))).wait_s is not None
+        assert (await hub.ask(two.box, two.request(wants["n2"]))).grant is not None
+        first = (await hub.ask(one.box, one.request(wants["n1"]))).grant
+        assert first is not None
+        await hub.ask(one.box, one.request(None, ended=first.slot_id))
+        figures = Figures(direction=Direction.DOWN, end=End.DONE, bits_per_s=95e6)
+        await sites._told(hub, "n2", two, **says(orders["n2"].order_id, OrderState.DONE, figures))
+        late = await hub.ask(one.box, one.request(wants["n1"]))
+        assert (late.closed, late.detail) == (
+            Closed.NO_PLAN,
+            "the others of the group began without this one",
+        )
+        await sites._told(hub, "n1", one, **says(orders["n1"].order_id, OrderState.SKIPPED))
+        await hub.collector.slots.turn()
+        (found,) = hub.collector.slots.experiments.values()
+        assert found.spoiled == (0,) or found.spoiled == (found.pairs - 2,)
 
 
 @pytest.mark.parametrize(
