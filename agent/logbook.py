@@ -12,7 +12,6 @@ from pathlib import Path
 import msgspec
 
 from agent.jobs import Job
-from agent.plan import Leg
 from runtime.files import write_durably
 from wire.localtime import local_month
 from wire.message import (
@@ -104,9 +103,10 @@ class Logbook:
         """The link's page."""
         return self._book.pages.setdefault(link, Page())
 
-    def turn(self, plan: ThroughputPlan, wall_s: float) -> None:
-        """The time is known: begin a new month, or a new plan, where it is one."""
+    def turn(self, plan: ThroughputPlan, wall_s: float) -> bool:
+        """The time is known: begin a new month, or a new plan, where it is one; whether it was."""
         page = self.page(plan.link)
+        before = page.month, page.drawn
         month = local_month(wall_s, plan.zone_offset_s)
         if month > page.month:
             # A month that is not known yet is this one: the box has just learnt the time.
@@ -115,6 +115,7 @@ class Logbook:
         drawn = _drawn(plan)
         if drawn != page.drawn:
             page.drawn, page.since_s = drawn, wall_s
+        return before != (page.month, page.drawn)
 
     def room(self, job: Job) -> bool:
         """Whether the budget has room for it."""
@@ -156,12 +157,6 @@ class Logbook:
             page.last_test_wall_ns = note.begun_wall_ns
         note.end = end
         self._count(page, end)
-
-    def missed(self, leg: Leg) -> None:
-        """It was due while nobody was there to do it."""
-        note = Note(link=leg.link, due_s=leg.due_s, end=End.MISSED)
-        self._book.notes[leg.leg_id] = note
-        self._count(self.page(leg.link), End.MISSED)
 
     def _count(self, page: Page, end: End) -> None:
         page.ends[end] = page.ends.get(end, 0) + 1

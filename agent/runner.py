@@ -122,6 +122,8 @@ class Runner:
         self._not_before: dict[str, int] = {}
         """Boot clock, by job: when to look again."""
         self._counter = 0
+        self._attempted_s = 0.0
+        """Wall clock: until when this box was there and had its hands full."""
         self.busy = False
         """A load is on the link."""
 
@@ -167,12 +169,13 @@ class Runner:
     async def step(self) -> bool:
         """Do what is due next, if anything is."""
         if self._clock_class() is not ClockClass.D:
-            self._keep_books()
+            await self._keep_books()
         job = self._next()
         if job is None:
             return False
         try:
             await self._attempt(job)
+            self._attempted_s = self._wall_s()
             await self._save()
         except OSError as error:
             # No test without a logbook: it would be done again and again, and cost nothing.
@@ -186,22 +189,34 @@ class Runner:
     def _wall_s(self) -> float:
         return self._clock.wall_ns() / SECOND
 
-    def _keep_books(self) -> None:
+    async def _keep_books(self) -> None:
         """Months turn, and tests that nobody was there for are missed."""
         wall_s = self._wall_s()
         self._logbook.forget(wall_s)
-        for plan in self._plans.values():
-            self._logbook.turn(plan, wall_s)
-            since_s = self._logbook.page(plan.link).since_s
-            for leg in recent_legs(plan, self._box.secret, wall_s):
-                note = self._logbook.note(leg.leg_id)
-                late = since_s <= leg.due_s < wall_s - LATEST_S
-                if late and (note is None or note.end is None):
-                    busy = note is not None and note.tries > 0
-                    if busy:
-                        self._logbook.settle(job_of_leg(leg, plan), End.BUSY)
-                    else:
-                        self._logbook.missed(leg)
+        turned = [self._logbook.turn(plan, wall_s) for plan in self._plans.values()]
+        late = [job for plan in self._plans.values() for job in self._late(plan, wall_s)]
+        for job in late:
+            note = self._logbook.note(job.key)
+            if note is not None and note.tries:
+                await self._end(job, End.BUSY, "users came first until it was too late")
+            elif (job.until_s or 0) < self._attempted_s:
+                await self._end(job, End.NO_SLOT, "another test waited for its slot all the while")
+            else:
+                await self._end(job, End.MISSED, "nobody was there to do it when it was due")
+        if late or any(turned):
+            try:
+                await self._save()
+            except OSError as error:
+                log.error("the logbook of throughput tests cannot be written: %s", error)
+
+    def _late(self, plan: ThroughputPlan, wall_s: float) -> Iterator[Job]:
+        """Planned tests whose time has passed without an end."""
+        since_s = self._logbook.page(plan.link).since_s
+        for leg in recent_legs(plan, self._box.secret, wall_s):
+            note = self._logbook.note(leg.leg_id)
+            open_still = note is None or note.end is None
+            if open_still and since_s <= leg.due_s < wall_s - LATEST_S:
+                yield job_of_leg(leg, plan)
 
     def _next(self) -> Job | None:
         """The first job that is due and not put off: orders go first."""

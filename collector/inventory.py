@@ -156,7 +156,8 @@ class Inventory:
             return None
         node = self.nodes.get(link.node)
         village = node is not None and node.kind is NodeKind.DESA
-        return plan_of(link.id, link.throughput, promised(link.id), village=village)
+        plan = plan_of(link.id, link.throughput, promised(link.id), village=village)
+        return None if plan is None else msgspec.structs.replace(plan, interface=link.interface)
 
     def links_of(self, node: str) -> list[Link]:
         """The links of a node, in the file's order."""

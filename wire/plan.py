@@ -73,6 +73,8 @@ class ThroughputPlan(_Form, frozen=True, kw_only=True):
     """What may be tested on one link, and how often."""
 
     link: Name
+    interface: Annotated[str, msgspec.Meta(max_length=15)] | None = None
+    """Network interface of the box for this link, where a node has several."""
     down_bits_per_s: Rate | None = None
     """Promised rate (CIR) from hub to node at `layer`; None: this direction is not tested."""
     up_bits_per_s: Rate | None = None

@@ -143,6 +143,7 @@ async def test_what_was_due_while_the_box_was_off_is_missed_and_not_made_up(
     legs = day_legs(COUNTED, SECRET, DAY)
     late = [leg for leg in legs if 6 * HOUR < leg.due_s - START < 21 * HOUR - LATEST_S]
     assert bench.page().ends[End.MISSED] == len(late)
+    assert [end for _, end, _ in bench.skips] == [End.MISSED] * len(late)
     assert len(bench.loads) - done == len(legs) - done - len(late)
 
 

@@ -74,7 +74,10 @@ def test_a_node_is_told_the_plans_of_its_own_links(tmp_path: Path) -> None:
         "nodes:\n  - {id: n1, name: A, kind: desa, district: D}\n"
         "  - {id: n2, name: B, kind: opd, district: D}\n"
     )
-    row = "  - {id: %s, node: %s, provider: P, medium: M, pop: X, throughput: {zone: WIB%s}}\n"
+    row = (
+        "  - {id: %s, node: %s, provider: P, medium: M, pop: X, interface: eth1,"
+        " throughput: {zone: WIB%s}}\n"
+    )
     links.write_text("links:\n" + row % ("l1", "n1", "") + row % ("l2", "n2", ", down_mbps: 50"))
     both = inventory.read(nodes, links, lambda link: PROMISE if link == "l1" else None)
     hub = ReflectorAddress("192.0.2.1", 862, True)
@@ -84,3 +87,4 @@ def test_a_node_is_told_the_plans_of_its_own_links(tmp_path: Path) -> None:
         ("l1", 20_000_000, 1),
         ("l2", 50_000_000, 4),
     ]
+    assert {one.interface for one in (*first, *second)} == {"eth1"}
