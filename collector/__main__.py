@@ -285,6 +285,27 @@ def _order_body(told: dict[str, Any]) -> dict[str, Any]:
 @CONFIG
 @URL
 @TOKEN
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--cancel", metavar="ORDER", help="Withdraw this order first.")
+def orders(
+    config: Path, url: str | None, token_file: Path | None, as_json: bool, cancel: str | None
+) -> None:
+    """List ordered tests, or withdraw one."""
+    from time import sleep
+
+    from collector import ordering
+
+    try:
+        to = ordering.way(config, url, token_file, sleep)
+        ordering.orders(to, cancel=cancel, as_json=as_json)
+    except (SettingsError, ValueError, OSError) as error:
+        _fail(error)
+
+
+@main.command()
+@CONFIG
+@URL
+@TOKEN
 @click.argument("pop")
 @click.option("--links", help="Links of the PoP, with commas; by default all that are tested.")
 @click.option("--direction", default="down", show_default=True, type=click.Choice(["down", "up"]))

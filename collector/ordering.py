@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from rich.console import Console
 from rich.table import Table
 
 from collector.identity import TOKEN_FILE
 from collector.settings import read
-from collector.tables import local_url
+from collector.tables import local_url, show
 
 POLL_S = 2.0
 TIMEOUT_S = 10
@@ -98,13 +98,29 @@ def test(to: Way, body: dict[str, Any], *, wait: bool, as_json: bool) -> int:
     err = Console(stderr=True)
     if not as_json:
         err.print(f"order {told['order']}: link {told['link']}, {_what(told)}", highlight=False)
-    told = _follow(to, path, told, err if not as_json else None) if wait else told
+    try:
+        told = _follow(to, path, told, err if not as_json else None) if wait else told
+    except KeyboardInterrupt:
+        err.print(
+            f"The order stands; `pantau-collector orders --cancel {told['order']}` withdraws it.",
+            highlight=False,
+        )
+        raise
     if as_json:
         json.dump(told, sys.stdout, indent=1)
         sys.stdout.write("\n")
     for one in [] if as_json else told["figures"]:
         sys.stdout.write(_words(one) + "\n")
     return 0 if not wait or told["state"] == "done" else 1
+
+
+def orders(to: Way, *, cancel: str | None, as_json: bool) -> None:
+    """List all orders, the oldest first; with `cancel`, withdraw one before."""
+    if cancel is not None:
+        to.call("DELETE", f"/api/v1/orders/{quote(cancel, safe='')}")
+    columns = ("order", "link", "method", "load", "state", "detail")
+    told = to.call("GET", "/api/v1/orders")
+    show(told if as_json else [{key: one[key] for key in columns} for one in told], as_json=as_json)
 
 
 def _what(told: dict[str, Any]) -> str:

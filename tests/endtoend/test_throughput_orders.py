@@ -180,6 +180,13 @@ async def test_an_order_outlives_a_collector_and_an_agent_that_restart(tmp_path:
         )
         assert ordered.exit_code == 0, ordered.output
         order_id = json.loads(ordered.stdout)["order"]
+        other = await asyncio.to_thread(command, file, "test", "n1", "--no-wait", "--json")
+        other_id = json.loads(other.stdout)["order"]
+        listed = await asyncio.to_thread(command, file, "orders", "--cancel", other_id, "--json")
+        assert [(one["order"], one["state"]) for one in json.loads(listed.stdout)] == [
+            (order_id, "queued"),
+            (other_id, "cancelled"),
+        ]
     again = Collector(read(file), SystemClock(), wire)
     async with running(again):
         await ready(again)
@@ -222,6 +229,7 @@ async def test_a_budget_that_is_spent_is_said_and_the_exit_status_is_1(tmp_path:
         (["test", "n1", "--link", "l9"], "name one link that has throughput tests; it has: l1"),
         (["test", "n1", "--steps", "half"], "--steps half: expected e.g. 0.5,0.75,1"),
         (["test", "n1", "--steps", "0.5", "--rate", "1"], "exclude each other"),
+        (["orders", "--cancel", "00/../x"], "no such order stands"),
         (["experiment", "A"], "1 sites; an experiment takes 2 to 64"),
         (["test", "n1", "--url", "http://127.0.0.1:9"], "no collector answers at"),
         (["test", "n1", "--token-file", "/dev/null"], "the operator's token is needed"),
