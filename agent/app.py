@@ -8,7 +8,7 @@ import logging
 import os
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,7 +19,6 @@ from agent.outbox import Outbox
 from agent.settings import AgentSettings
 from agent.sockets import RealNetwork
 from agent.spool import Recovery, Spool, SpoolFull, SpoolSettings, SpoolUnavailable
-from agent.throughput import Loads, Parts, Throughput
 from agent.uplink import Orders, Uplink
 from runtime.clock import Clock
 from runtime.supervise import every, run_until
@@ -38,6 +37,9 @@ from wire.message import (
 from wire.plan import Order
 from wire.policy import Policy
 
+if TYPE_CHECKING:
+    from agent.throughput import Loads, Throughput
+
 log = logging.getLogger(__name__)
 STATUS_WINDOW_S = 10.0
 LAST_SEND_S = 2.0
@@ -49,7 +51,7 @@ KEEP_TIME_S = 64.0
 class Agent:
     """One running agent."""
 
-    def __init__(self, settings: AgentSettings, clock: Clock, loads: Loads | None = None) -> None:
+    def __init__(self, settings: AgentSettings, clock: Clock, loads: "Loads | None" = None) -> None:
         """Open the spool and read the identity. Raises IdentityError.
 
         `loads` carries throughput tests; without it this box makes none.
@@ -85,7 +87,10 @@ class Agent:
         self._new_orders: tuple[Order, ...] | None = None
         self._rewind = False
 
-    def _tests(self, loads: Loads) -> Throughput:
+    def _tests(self, loads: "Loads") -> "Throughput":
+        # A fifth of the agent's start, which a box that tests nothing does not pay.
+        from agent.throughput import Parts, Throughput
+
         parts = Parts(
             loads=loads,
             uplink=self._uplink,
