@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from collector import load_series
 from collector import metrics as m
 from collector.audit.intervals import Outage
 from collector.counters import Counters
@@ -140,6 +141,7 @@ class Board:
                 self.instrument.pages(),
                 self.standing.pages(),
                 [(OUTAGE_START, self._lasting())],
+                load_series.pages(self.live.agents(), self.fleet.inventory),
             )
         )
 

@@ -59,6 +59,25 @@ class StampSettings(Section, frozen=True, kw_only=True):
             check_literal(self.address)
 
 
+class ThroughputSettings(Section, frozen=True, kw_only=True):
+    """Throughput tests: what they may cost the hub. See docs/throughput-schedule.md."""
+
+    address: str | None = None
+    """Literal address at which agents reach the throughput server; by default stamp.address."""
+    capacity_mbps: Positive | None = None
+    """Megabits per second that all tests together may load the hub with, in each direction.
+    70 % of its port at most; without it there are no tests."""
+
+    @property
+    def capacity_bits_per_s(self) -> int | None:
+        """None: no tests."""
+        return None if self.capacity_mbps is None else round(self.capacity_mbps * 1e6)
+
+    def __post_init__(self) -> None:
+        if self.address is not None:
+            check_literal(self.address)
+
+
 class LimitSettings(Section, frozen=True, kw_only=True):
     """What one agent, and all together, may ask for."""
 
@@ -90,6 +109,7 @@ class CollectorSettings(Section, frozen=True, kw_only=True):
     http: HttpSettings = HttpSettings()
     stamp: StampSettings = StampSettings()
     limits: LimitSettings = LimitSettings()
+    throughput: ThroughputSettings = ThroughputSettings()
     silence_after_s: Positive = 5.0
     """An agent not heard by the reflector for this long is silent (its link UNKNOWN)."""
 

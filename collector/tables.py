@@ -68,7 +68,8 @@ def fetch_links(url: str) -> list[dict[str, Any]]:
     return fetch(url, "/api/v1/links")
 
 
-def _url(located: Located) -> str:
+def local_url(located: Located) -> str:
+    """Where the collector of these settings answers on this machine."""
     http = located.settings.http
     host = "127.0.0.1" if http.host in ("0.0.0.0", "::") else http.host
     return f"{'https' if http.cert_file else 'http'}://{host}:{http.port}"
@@ -76,7 +77,7 @@ def _url(located: Located) -> str:
 
 def links(config: Path, *, as_json: bool, url: str | None) -> None:
     """Print all links as known now. Raises SettingsError, OSError or ValueError."""
-    at = url or _url(read(config))
+    at = url or local_url(read(config))
     try:
         rows = fetch_links(at)
     except OSError as error:

@@ -5,8 +5,13 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from runtime.lab.build import available
+
+# Tests do not time things: a busy machine is no failure.
+settings.register_profile("pantau", deadline=None)
+settings.load_profile("pantau")
 
 
 @pytest.fixture(autouse=True)

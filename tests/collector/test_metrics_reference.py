@@ -8,6 +8,7 @@ from collector import metrics as m
 from collector.counters import Counters
 from collector.details import FROM_DETAILS
 from collector.instrument import FORWARD, FROM_INSTRUMENT, REVERSE
+from collector.load_series import FROM_TESTS
 from collector.reflector import Reflector, ReflectorSettings
 from collector.sessions import SessionTable
 from collector.standing import FROM_AUDIT
@@ -57,7 +58,8 @@ def test_the_page_shows_every_family_there_is() -> None:
         family.name + ("_total" if family.type == "counter" else "")
         for family in counters.registry.collect()
     }
-    families = {*m.FAMILIES, *FROM_DETAILS, *FROM_INSTRUMENT, *FROM_AUDIT} - {FORWARD, REVERSE}
+    shown = {*m.FAMILIES, *FROM_DETAILS, *FROM_INSTRUMENT, *FROM_TESTS, *FROM_AUDIT}
+    families = shown - {FORWARD, REVERSE}
     assert set(of_the_page()) == {family.name for family in families} | own
 
 

@@ -27,16 +27,30 @@ from wire.journal import (
 )
 from wire.message import (
     MAX_MESSAGE_BYTES,
+    REVISION,
+    REVISION_HEADER,
+    Closed,
+    End,
     Enrol,
     Enrolled,
+    Figures,
     Kind,
+    LinkTests,
+    OrderProgress,
+    OrderState,
+    SlotReply,
+    SlotRequest,
     SpoolStatus,
     Status,
     StatusReply,
     TargetStatus,
+    ThroughputStatus,
+    Want,
 )
 from wire.observation import MAX_OBSERVATIONS, Outcome, StampSource, Train
+from wire.plan import Gate, Layer, Load, Order, Side, ThroughputPlan
 from wire.policy import DeviceValue, Policy, Role, Target, Transport
+from wire.slot import Direction, Grant, Method
 
 DOCUMENT = Path(batch.__file__).parent.parent / "docs" / "wire-v1.md"
 TEXT = DOCUMENT.read_text()
@@ -69,6 +83,12 @@ FIELDS: list[tuple[str, tuple[str, ...]]] = [
     ("4.1", Enrol.__struct_fields__),
     ("4.1", Enrolled.__struct_fields__),
     *[("4.2", kind.__struct_fields__) for kind in (Status, TargetStatus, SpoolStatus, StatusReply)],
+    *[
+        ("4.4", kind.__struct_fields__)
+        for kind in (ThroughputPlan, Gate, Order, ThroughputStatus, LinkTests, OrderProgress)
+    ],
+    ("4.4", Figures.__struct_fields__),
+    *[("4.5", kind.__struct_fields__) for kind in (SlotRequest, Want, SlotReply, Grant)],
     ("4.3", Policy.__struct_fields__),
     ("4.3", Target.__struct_fields__),
     ("4.3", DeviceValue.__struct_fields__),
@@ -94,6 +114,10 @@ def test_every_record_type_and_every_code_is_named() -> None:
         assert f"`{reason}`" in section("2.2")
     for role in Role:
         assert f"`{role}`" in section("4.3")
+    for word in (*Layer, *Side, *Load, *End, *OrderState):
+        assert f"`{word}`" in section("4.4"), word
+    for word in (*Direction, *Method, *Closed):
+        assert f"`{word}`" in section("4.5"), word
     for kind_ in Kind:
         form = kind_.name.title().replace("_", "")
         assert f"{kind_.value} `{form}`" in section("4.")
@@ -132,6 +156,10 @@ def test_every_limit_is_the_codes_own() -> None:
         ("5.", MAX_DETAIL),
     ]:
         assert f"{limit:,}" in section(title)
+
+
+def test_the_revision_and_its_header_are_told() -> None:
+    assert f"`{REVISION_HEADER}: {REVISION}`" in section("5.")
 
 
 def test_every_signing_context_is_told() -> None:
