@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 RUN_PACKAGES := python3-venv gcc libc6-dev iproute2
-TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus openssl zstd jq xxd libfaketime snmpd tshark
+TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus openssl zstd jq xxd snmpd tshark
 BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporter
 
-.PHONY: help demo test test-fast check fmt lock bench clean run-system test-system bench-system
+.PHONY: help demo test test-near test-far test-district test-fast check fmt lock bench clean run-system test-system bench-system
 
 help:  ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
