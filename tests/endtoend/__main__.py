@@ -1,4 +1,4 @@
-"""`python -m tests.endtoend [FOLDER]`: the district's bad four minutes, and the table of truth
+"""`python -m tests.endtoend [FOLDER]`: the district's bad two minutes, and the table of truth
 and findings. With FOLDER settings, ledger and logs stay there."""
 
 import sys

@@ -1,4 +1,4 @@
-"""The district's bad four minutes: what is done, when, and what has to be said of it.
+"""The district's bad two minutes: what is done, when, and what has to be said of it.
 
 Each fault has a site of its own, so that they go on side by side. No three sites of a PoP lose
 their links within a minute, except where the PoP itself is cut: that is how the two are told

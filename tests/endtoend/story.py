@@ -1,4 +1,4 @@
-"""The bad four minutes from beginning to end: what was done, and what the collector says of it."""
+"""The bad two minutes from beginning to end: what was done, and what the collector says of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +40,8 @@ def _within(stage: District, began_s: float, ended_s: float) -> list[dict[str, A
 
 
 def tell(stage: District) -> Story:
-    """Play the script on a running district and ask the collector. Takes four minutes."""
+    """Play the script on a running district and ask the collector. Takes four minutes, because an
+    outage is said 90 s after its end."""
     faults = Faults(stage)
     began_s, ended_s = faults.play()
     stage.drain()

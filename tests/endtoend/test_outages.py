@@ -1,4 +1,4 @@
-"""A district's bad four minutes: every outage is found, none invented, every cause right."""
+"""A district's bad two minutes: every outage is found, none invented, every cause right."""
 
 from collections import Counter
 
