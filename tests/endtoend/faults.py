@@ -74,8 +74,9 @@ TO_BOOT = ("power", "mains")
 """The site had no power until its box booted."""
 TO_PACKET = ("box", "crash")
 """Nobody was there to measure, until the agent began, and sent its next packet."""
-UNSAVED_S = 2 * COMMIT_S
-"""What was not on disk yet died with the box; the disk takes its time too."""
+UNSAVED_S = 2.0 + 2 * COMMIT_S
+"""What was not on disk yet died with the box: a packet is kept open for its timeout of 2 s, to
+count doubled answers, then waits for the commit, and the disk takes its time too."""
 FIRST_S = 1.0
 """After a start, the first packets of all targets go out within this."""
 QUEUED = {"lan": 2.0, "cpe": 2.0}
