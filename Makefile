@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 RUN_PACKAGES := python3-venv gcc libc6-dev iproute2
-TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus openssl zstd jq xxd libfaketime snmpd tshark
+TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus openssl zstd jq xxd snmpd tshark
 BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporter
 
-.PHONY: help demo test test-fast check fmt lock bench clean run-system test-system bench-system
+.PHONY: help demo test test-near test-far test-district test-fast check fmt lock bench clean run-system test-system bench-system
 
 help:  ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +19,26 @@ help:  ## Show the targets
 demo: run-system $(READY)  ## Collector and nodes behind emulated links, with a live table (Ctrl-C ends)
 	$(BIN)/pantau-collector demo $(DEMO)
 
+# Most of the time goes by in waiting for emulated outages, so three runs go on side by side; each
+# tells what it has to say when it ends. What is asked for by PYTEST is one run.
 test: test-system $(READY) check  ## All checks and tests
+ifdef PYTEST
 	$(BIN)/pytest $(PYTEST)
+else
+	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target \
+	  test-near test-far test-district
+endif
+
+DISTRICT := tests/endtoend/test_outages.py
+
+test-near: $(READY)
+	$(BIN)/pytest --ignore=tests/endtoend
+
+test-far: $(READY)
+	$(BIN)/pytest -o cache_dir=.pytest_cache/far --ignore=$(DISTRICT) tests/endtoend
+
+test-district: $(READY)
+	$(BIN)/pytest -o cache_dir=.pytest_cache/district $(DISTRICT)
 
 test-fast: $(READY)  ## Tests without namespaces and without other programs
 	$(BIN)/pytest -q -m "not lab and not prometheus" $(PYTEST)

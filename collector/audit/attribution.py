@@ -481,7 +481,8 @@ class _Judge:
             return []
         covered = within([Span(int(cpe_s), int(cpe_s) + RESTART_S)], span)
         said = clause(Clause.SETTLING, cpe_at=int(cpe_s))
-        return [(one, self._settles(one, cpe_s, said)) for one in covered]
+        # Where nothing was asked nothing was down, whatever had just restarted.
+        return [(one, self._settles(one, cpe_s, said)) for one in covered if self._beyond_lost(one)]
 
     def _settles(self, span: Span, cpe_s: float, said: str) -> Finding:
         cut = self._site.cut_at(cpe_s)
@@ -493,8 +494,8 @@ class _Judge:
             )
         owned = self._terms.cpe_owner is Party.PROVIDER
         charge = Charge.PROVIDER if owned else Charge.EXCLUDED
-        witnesses = {Witness.DEVICE} | ({Witness.NODE_PROBES} if self._beyond_lost(span) else set())
-        return Finding(State.DOWN, Cause.CPE_RESTART, charge, frozenset(witnesses), said)
+        witnesses = frozenset({Witness.DEVICE, Witness.NODE_PROBES})
+        return Finding(State.DOWN, Cause.CPE_RESTART, charge, witnesses, said)
 
     def _beyond_lost(self, span: Span) -> bool:
         """Packets beyond the CPE were sent, and most of them lost."""

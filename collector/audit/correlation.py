@@ -2,7 +2,7 @@
 
 | event | condition |
 |---|---|
-| CORE | at least 3 and 30 % of the observed links of one PoP went down within 60 s (A6) |
+| CORE | 3 and 30 % of the observed links of one PoP went down within 60 s, the CPEs not lost (A6) |
 | POWER | at least 3 and 30 % of them show a proved power cut that began within 60 s (A1, area) |
 | HUB | 95 % of the links that reached the hub, 3 or more, lost it within 10 s, few B with it (A8) |
 
@@ -82,6 +82,8 @@ class Observed(NamedTuple):
     anchors_asked: bool
     power: tuple[Span, ...]
     """Proved cuts of the site's power."""
+    before_cpe: tuple[int, ...] = ()
+    """Starts of the runs in which the node lost its own CPE: they are no part of a CORE event."""
 
 
 class Peers(NamedTuple):
@@ -117,6 +119,7 @@ class Context:
 def observe(evidence: Evidence, runs: Sequence[Run]) -> Observed:
     """The first pass over one link."""
     sights, site = Sights(evidence.strip), Site(evidence)
+    asked = sights.believed(View.GATEWAY)
     whole = Span(sights.start_s, sights.end_s)
     believed = sights.believed(View.ANCHOR)
     return Observed(
@@ -133,6 +136,13 @@ def observe(evidence: Evidence, runs: Sequence[Run]) -> Observed:
             cut.span
             for run in runs
             if run.state is State.UNKNOWN and (cut := site.cut(Span(run.start_s, run.end_s)))
+        ),
+        tuple(
+            run.start_s
+            for run in runs
+            if run.state is State.DOWN
+            and asked
+            and sights.lost(View.GATEWAY, Span(run.start_s, run.end_s))
         ),
     )
 
@@ -220,6 +230,7 @@ class _Pop:
 
     def __init__(self, pop: str, links: Sequence[Observed], hub: Sequence[Event]) -> None:
         runs = [(one.link, run) for one in links for run in one.runs]
+        inside = {(one.link, start_s) for one in links for start_s in one.before_cpe}
         # A run that reaches the end of what is known is taken to go on.
         last = max((run.end_s for _, run in runs), default=0)
         up = [
@@ -237,7 +248,9 @@ class _Pop:
         down = sorted(
             _Onset(run.start_s, link, run.end_s)
             for link, run in runs
-            if run.state is State.DOWN and not _of_the_hub(hub, link, run)
+            if run.state is State.DOWN
+            and (link, run.start_s) not in inside
+            and not _of_the_hub(hub, link, run)
         )
         self.core, self._members = self._events(pop, EventKind.CORE, down)
         cuts = sorted(_Onset(a, one.link, b) for one in links for a, b in one.power)
