@@ -28,7 +28,7 @@ WINDOW_NS = 30_000_000_000
 _Recent = tuple[int, int | None, Outcome]
 """Send time, RTT and outcome: all that `status` needs, and it keeps 30 s of these."""
 
-_UNSENT = frozenset({Outcome.NOT_SENT, Outcome.LOCAL_ERROR, Outcome.DNS_ERROR})
+_UNSENT = (Outcome.NOT_SENT, Outcome.LOCAL_ERROR, Outcome.DNS_ERROR)
 """Slots that used a number and sent nothing; an ABORTED packet did leave."""
 
 Settled = Train | Gap
@@ -52,7 +52,9 @@ class Flight(Sent):
     )
 
     def __init__(self, seq: int, token: int = 0) -> None:
-        super().__init__()
+        # Not by super(): one is made for every packet.
+        self.boot_ns = self.wall_ns = self.call_ns = 0
+        self.kernel_ns = None
         self.seq = seq
         self.token = token
         """What a reply must name besides `seq`."""
@@ -83,18 +85,33 @@ class Oddities:
         """Settled rows that were given up because nobody fetched them."""
 
 
+class Room:
+    """Settled rows that memory has for all targets, in equal shares."""
+
+    __slots__ = ("_most", "each")
+
+    def __init__(self, most: int) -> None:
+        self._most = self.each = most
+
+    def share(self, streams: int) -> None:
+        """Divide it by so many."""
+        self.each = max(_MIN_HELD, self._most // max(1, streams))
+
+
 class Stream:
     """The packets of one target, from one policy to the next."""
 
-    def __init__(self, target: Target, index: int, first_seq: int, oddities: Oddities) -> None:
+    def __init__(
+        self, target: Target, index: int, first_seq: int, oddities: Oddities, room: Room
+    ) -> None:
         self.target = target
         self.index = index
         """Unique in this process: what packets carry to name their stream."""
         self.next_seq = first_seq
         self.retired = False
         self.last_reply_boot_ns: int | None = None
-        self.held_most = MAX_HELD
         self._oddities = oddities
+        self._room = room
         self._timeout_ns = int(target.timeout_s * 1_000_000_000)
         self._open: dict[int, Flight | Gap] = {}
         self._settled: deque[Flight | Gap] = deque()
@@ -211,7 +228,7 @@ class Stream:
         for flight in ready:
             del self._open[_first_seq(flight)]
         self._settled += ready
-        if len(self._settled) > self.held_most:
+        if len(self._settled) > self._room.each:
             self._forget_oldest()
 
     def abort(self) -> None:
@@ -337,13 +354,18 @@ class Stream:
             outcome=[_outcome(row) for row in rows],
             stamp=[row.stamp for row in rows],
             size=target.size,
-            reflector_seq=None if all(seq is None for seq in reflected) else reflected,
-            ttl=None if all(hops is None for hops in ttl) else ttl,
-            forward_us=None if all(us is None for us in forward) else forward,
-            duplicates=sum(row.duplicates for row in rows),
-            reordered=sum(row.reordered for row in rows),
+            reflector_seq=_column(reflected),
+            ttl=_column(ttl),
+            forward_us=_column(forward),
+            duplicates=sum([row.duplicates for row in rows]),
+            reordered=sum([row.reordered for row in rows]),
             prior=prior,
         )
+
+
+def _column(values: list[int | None]) -> list[int | None] | None:
+    """None where nothing of it was measured."""
+    return None if values.count(None) == len(values) else values
 
 
 def _outcome(row: Flight) -> Outcome:
@@ -368,7 +390,7 @@ class Recorder:
 
     def __init__(self, held_most: int = MAX_HELD) -> None:
         self.oddities = Oddities()
-        self._held_most = held_most
+        self._room = Room(held_most)
         self._streams: list[Stream] = []
         self._next_index = 0
         self._numbers: dict[tuple[str, str], int] = {}
@@ -376,10 +398,10 @@ class Recorder:
     def open(self, target: Target) -> Stream:
         """A stream for `target`, its numbers following those of its namesake before it."""
         first_seq = self._numbers.get((target.link, target.name), 0)
-        stream = Stream(target, self._next_index, first_seq, self.oddities)
+        stream = Stream(target, self._next_index, first_seq, self.oddities, self._room)
         self._next_index += 1
         self._streams.append(stream)
-        self._share()
+        self._room.share(len(self._streams))
         return stream
 
     def retire(self, stream: Stream) -> None:
@@ -402,7 +424,7 @@ class Recorder:
             for stream in self._streams
             if not stream.retired or stream.open or stream.key in unfinished
         ]
-        self._share()
+        self._room.share(len(self._streams))
         return taken
 
     def abort(self) -> list[Settled]:
@@ -419,8 +441,3 @@ class Recorder:
         for stream in current:
             stream.advance(now_ns)
         return tuple(stream.status(now_ns, window_ns) for stream in current)
-
-    def _share(self) -> None:
-        each = max(_MIN_HELD, self._held_most // max(1, len(self._streams)))
-        for stream in self._streams:
-            stream.held_most = each

@@ -56,8 +56,9 @@ class Outcome(IntEnum):
         return self in _LOST
 
 
-_LOST = frozenset({Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.TTL_EXPIRED, Outcome.BAD_REPLY})
-_ROUND_TRIP = frozenset({Outcome.OK, Outcome.REFUSED})
+# Tuples: the hash of an enum's member is computed in Python, and every packet would pay for it.
+_LOST = (Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.TTL_EXPIRED, Outcome.BAD_REPLY)
+_ROUND_TRIP = (Outcome.OK, Outcome.REFUSED)
 
 
 class StampSource(IntEnum):
