@@ -86,6 +86,7 @@ class Sender:
     def __init__(self, fd: int, family: int) -> None:
         self._fd = fd
         self._call = _libc("sendmmsg")
+        self._length, self._room = -1, 0
         name_bytes = 16 if family == socket.AF_INET else 28
         self._names, self._stage = _Memory(MOST * name_bytes), _Memory(_STAGE_BYTES)
         self._vectors, self._headers = _Memory(MOST * _VECTOR.size), _Memory(MOST * _HEADER.size)
@@ -98,20 +99,33 @@ class Sender:
         """Hand packets from `first` on to the kernel, with the names of their destinations;
         returns how many it took. Where it took none, the first has to be sent alone to learn
         why."""
-        vectors, pack, address = self._vectors.octets, _VECTOR.pack_into, self._stage.address
-        at, count, last = 0, 0, min(len(packets), first + MOST)
-        for packet in packets[first:last]:
-            length = len(packet)
-            if at + length > _STAGE_BYTES:
-                break
-            pack(vectors, count * _VECTOR.size, address + at, length)
-            at += length
-            count += 1
-        last = first + count
-        self._stage.octets[:at] = b"".join(packets[first:last])
+        last = first + self._fit([*map(len, packets[first : first + MOST])])
+        staged = b"".join(packets[first:last])
+        self._stage.octets[: len(staged)] = staged
         joined = b"".join(names[first:last])
         self._names.octets[: len(joined)] = joined
-        return max(0, self._call(self._fd, ctypes.c_void_p(self._headers.address), count, 0))
+        headers = ctypes.c_void_p(self._headers.address)
+        return max(0, self._call(self._fd, headers, last - first, 0))
+
+    def _fit(self, lengths: list[int]) -> int:
+        """Lay out room for packets of these lengths; returns for how many there is some."""
+        length = lengths[0]
+        if lengths.count(length) < len(lengths):
+            self._length = -1
+            return self._lay_out(lengths)
+        if length != self._length:  # packets are alike nearly always
+            self._length, self._room = length, self._lay_out([length] * MOST)
+        return min(len(lengths), self._room)
+
+    def _lay_out(self, lengths: list[int]) -> int:
+        at = 0
+        for k, length in enumerate(lengths):
+            if at + length > _STAGE_BYTES:
+                return k
+            place = self._stage.address + at, length
+            _VECTOR.pack_into(self._vectors.octets, k * _VECTOR.size, *place)
+            at += length
+        return len(lengths)
 
 
 class Receiver:

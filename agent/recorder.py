@@ -28,6 +28,8 @@ WINDOW_NS = 30_000_000_000
 _Recent = tuple[int, int | None, Outcome]
 """Send time, RTT and outcome: all that `status` needs, and it keeps 30 s of these."""
 
+# Python 3.11 looks an enum's member up by a call; these are needed for every packet.
+_OK, _TIMEOUT, _NO_STAMP = Outcome.OK, Outcome.TIMEOUT, StampSource.NONE
 _UNSENT = (Outcome.NOT_SENT, Outcome.LOCAL_ERROR, Outcome.DNS_ERROR)
 """Slots that used a number and sent nothing; an ABORTED packet did leave."""
 
@@ -60,14 +62,14 @@ class Flight(Sent):
         """What a reply must name besides `seq`."""
         self.outcome: Outcome | None = None
         self.rtt_ns: int | None = None
-        self.stamp = StampSource.NONE
+        self.stamp = _NO_STAMP
         self.reflector_seq: int | None = None
         self.ttl: int | None = None
         self.forward_us: int | None = None
         self.duplicates = 0
         self.reordered = False
         """Its reply came after that of a later packet (RFC 4737 section 3.3)."""
-        self.suspect = Outcome.TIMEOUT
+        self.suspect = _TIMEOUT
         """What it is if no valid reply comes."""
 
 
@@ -177,7 +179,7 @@ class Stream:
     ) -> None:
         """`arrival` is a valid reply to `flight`, which the reflector kept for `residence_ns`."""
         if flight.outcome is not None:
-            if flight.outcome is Outcome.OK:
+            if flight.outcome is _OK:
                 self._oddities.duplicates += 1
                 flight.duplicates += 1
             else:
@@ -186,12 +188,14 @@ class Stream:
         away_ns, stamp = round_trip(flight, arrival)
         self.last_reply_boot_ns = flight.boot_ns + away_ns
         if away_ns > self._timeout_ns:
-            flight.outcome = Outcome.TIMEOUT
+            flight.outcome = _TIMEOUT
             self._oddities.late += 1
             return
-        flight.outcome = Outcome.OK
-        flight.reordered = flight.seq < self._next_expected
-        self._next_expected = max(self._next_expected, flight.seq + 1)
+        flight.outcome = _OK
+        if flight.seq < self._next_expected:
+            flight.reordered = True
+        else:
+            self._next_expected = flight.seq + 1
         flight.rtt_ns = without_residence(away_ns, residence_ns) if residence_ns else away_ns
         flight.stamp = stamp
         flight.reflector_seq = reflector_seq
@@ -212,22 +216,25 @@ class Stream:
 
     def advance(self, now_ns: int) -> None:
         """Settle what can be settled at `now_ns`, in order."""
-        ready: list[Flight | Gap] = []
-        for flight in self._open.values():
+        ready: list[int] = []
+        timeout_ns = self._timeout_ns
+        for first_seq, flight in self._open.items():
             if isinstance(flight, Flight):
                 # An answered packet waits as well: what else comes for it is a duplicate.
                 age_ns = now_ns - flight.boot_ns
-                if age_ns < self._timeout_ns:
+                if age_ns < timeout_ns:
                     break
-                if flight.outcome is None:
-                    if age_ns == self._timeout_ns:
+                outcome = flight.outcome
+                if outcome is None:
+                    if age_ns == timeout_ns:
                         break
-                    flight.outcome = flight.suspect
-                self._remember(flight)
-            ready.append(flight)
-        for flight in ready:
-            del self._open[_first_seq(flight)]
-        self._settled += ready
+                    outcome = flight.outcome = flight.suspect
+                self._window.append((flight.boot_ns, flight.rtt_ns, outcome))
+            ready.append(first_seq)
+        if not ready:
+            return
+        self._settled += map(self._open.pop, ready)
+        self._forget_window()
         if len(self._settled) > self._room.each:
             self._forget_oldest()
 
@@ -274,12 +281,12 @@ class Stream:
             last_reply_boot_ns=self.last_reply_boot_ns,
         )
 
-    def _remember(self, flight: Flight) -> None:
+    def _forget_window(self) -> None:
         window = self._window
-        window.append((flight.boot_ns, flight.rtt_ns, _outcome(flight)))
-        oldest_ns = flight.boot_ns - WINDOW_NS - self._timeout_ns
-        while window[0][0] < oldest_ns:
-            window.popleft()
+        if window:
+            oldest_ns = window[-1][0] - WINDOW_NS - self._timeout_ns
+            while window[0][0] < oldest_ns:
+                window.popleft()
 
     def _forget_oldest(self) -> None:
         """Turn the older half of the settled rows into one gap, which then leads."""
