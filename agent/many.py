@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-MOST = 64
+MOST = 128
 """Messages in one call: those of one wake-up at 1,000 packets a second, and some."""
 _NAME_BYTES = 32
 """A sockaddr_in6 has 28."""

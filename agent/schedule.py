@@ -15,8 +15,10 @@ JITTER_PARTS = 20
 """Jitter is at most one part in 20 of the interval."""
 GRID_NS = 50_000_000
 """Due times are rounded up to this grid above BUSY_PER_S: 20 wake-ups a second in all. It is no
-more than the jitter of a 1-s interval, and shorter intervals get a finer grid."""
+more than the jitter of a 1-s interval, and shorter intervals get a finer grid. Above CROWDED_PER_S
+it is twice as coarse: a wake-up costs as much as four packets."""
 BUSY_PER_S = 100
+CROWDED_PER_S = 500
 _FRESH_NS = 50_000_000
 
 
@@ -133,6 +135,8 @@ class Schedule:
         )
         if self._per_s > BUSY_PER_S:
             grid_ns = GRID_NS if span_ns > GRID_NS else span_ns
+            if self._per_s > CROWDED_PER_S:
+                grid_ns *= 2
             due_ns = -(-due_ns // grid_ns) * grid_ns
         keys = self._due.get(due_ns)
         if keys is None:
