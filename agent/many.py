@@ -105,7 +105,8 @@ class Sender:
         joined = b"".join(names[first:last])
         self._names.octets[: len(joined)] = joined
         headers = ctypes.c_void_p(self._headers.address)
-        return max(0, self._call(self._fd, headers, last - first, 0))
+        taken: int = self._call(self._fd, headers, last - first, 0)
+        return max(0, taken)
 
     def _fit(self, lengths: list[int]) -> int:
         """Lay out room for packets of these lengths; returns for how many there is some."""

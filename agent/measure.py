@@ -119,7 +119,7 @@ class Measure:
             return
         try:
             self._turn()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - `run` raises it
             ended.set_exception(error)
             return
         next_ns = self._schedule.next_ns()

@@ -23,12 +23,12 @@ COOKIE = b"pantau!!"
 
 @contextmanager
 def pair(family: int, host: str) -> Iterator[tuple[socket.socket, socket.socket]]:
-    with socket.socket(family, socket.SOCK_DGRAM) as one:
-        with socket.socket(family, socket.SOCK_DGRAM) as other:
-            one.bind((host, 0))
-            other.bind((host, 0))
-            other.settimeout(2)
-            yield one, other
+    kind = socket.SOCK_DGRAM
+    with socket.socket(family, kind) as one, socket.socket(family, kind) as other:
+        one.bind((host, 0))
+        other.bind((host, 0))
+        other.settimeout(2)
+        yield one, other
 
 
 @both
