@@ -107,6 +107,8 @@ class Stream:
         self, target: Target, index: int, first_seq: int, oddities: Oddities, room: Room
     ) -> None:
         self.target = target
+        self.key = target.link, target.name
+        """What names the target on this node, whatever its settings."""
         self.index = index
         """Unique in this process: what packets carry to name their stream."""
         self.next_seq = first_seq
@@ -120,11 +122,6 @@ class Stream:
         self._window: deque[_Recent] = deque()
         self._prior: tuple[int, int] | None = None
         self._next_expected = 0
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What names the target on this node, whatever its settings."""
-        return self.target.link, self.target.name
 
     @property
     def open(self) -> bool:
