@@ -12,6 +12,12 @@ RECVERR = {socket.IPPROTO_IP: 11, socket.IPPROTO_IPV6: 25}
 UDP_HOPS = 255
 """RFC 5357 section 4.1.2: test packets leave with TTL 255."""
 _IP_RECVTTL = 12
+_MTU_DISCOVER = {
+    socket.AF_INET: (socket.IPPROTO_IP, 10),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 23),
+}
+"""IP_MTU_DISCOVER and IPV6_MTU_DISCOVER, by family."""
+_PMTUDISC_PROBE = 3
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE, _SO_MEMINFO = 26, 33, 55
 _MEMINFO_DROPS = 8
 _SOL_RAW, _ICMP_FILTER = 255, 1
@@ -22,6 +28,8 @@ def prepare(sock: socket.socket, interface: str | None, dscp: int) -> None:
     """What all our sockets have in common: way out, marking, hop limits of replies, room."""
     if interface is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+    # Never in fragments, whatever the kernel has learnt: a size that does not fit must show.
+    sock.setsockopt(*_MTU_DISCOVER[socket.AddressFamily(sock.family)], _PMTUDISC_PROBE)
     if sock.family == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
         if sock.type != socket.SOCK_RAW:  # there the IP header itself tells

@@ -41,6 +41,10 @@ _SO_RCVBUFFORCE = 33
 _SO_RXQ_OVFL = 40
 _IP_PKTINFO = 8
 _IP_RECVTTL = 12
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER = 10, 23
+_PMTUDISC_PROBE = 3
+"""Answers are as long as their questions and never in fragments, so that a way back that is
+narrower than the way there shows."""
 
 _MSG_PROBE = 0x10
 """Find the way and send nothing."""
@@ -59,6 +63,7 @@ _OPTIONS = {
         (socket.IPPROTO_IP, _IP_RECVTTL, 1),
         (socket.IPPROTO_IP, socket.IP_RECVTOS, 1),
         (socket.IPPROTO_IP, socket.IP_TTL, _TTL),
+        (socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_PROBE),
     ],
     socket.AF_INET6: [
         (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1),
@@ -66,6 +71,7 @@ _OPTIONS = {
         (socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1),
         (socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1),
         (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, _TTL),
+        (socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE),
     ],
 }
 

@@ -1,4 +1,5 @@
-"""A box whose clock begins in 1970: its evidence is taken, and placed by the hub's clock."""
+"""A box whose clock begins in 1970 and then steps: its evidence is taken, and placed by the hub's
+clock."""
 
 import shutil
 import time
@@ -80,6 +81,10 @@ def test_evidence_of_1970_is_placed_right_and_a_step_moves_nothing(
     stepped = time.time()
     stamp_file.write_text("+0s\n")
     time.sleep(6)
+    # And somebody sets it wrong by an hour, and right again.
+    for offset in ("+3600s\n", "+0s\n"):
+        stamp_file.write_text(offset)
+        time.sleep(4)
     assert system.metric("pantau_collector_batches_clock_untrusted_total") >= 0
     system.drain()
     ended = time.time()
@@ -88,8 +93,10 @@ def test_evidence_of_1970_is_placed_right_and_a_step_moves_nothing(
     read = Reading(system.folder / "hub" / "ledger.db")
     assert read.placed_by == {PlacedBy.ANCHOR}, "the hub's clock places even what came before it"
     assert ClockClass.D in read.classes
-    assert [round(step.step_ns / 1e9 / 86400 / 365.25) for step in read.steps] == [
-        round(stepped / 86400 / 365.25)
+    assert [step.step_ns / 1e9 for step in read.steps] == [
+        pytest.approx(stepped, abs=60),
+        pytest.approx(3600, abs=1),
+        pytest.approx(-3600, abs=1),
     ]
     for at, error_s, train in read.trains:
         assert began - error_s - 0.1 < at < ended + error_s + 0.1
