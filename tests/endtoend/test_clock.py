@@ -103,8 +103,12 @@ def test_evidence_of_1970_is_placed_right_and_a_step_moves_nothing(
         assert error_s < 0.5
         for seen in train.observations():
             assert seen.outcome in (Outcome.OK, Outcome.ABORTED)
-            assert seen.rtt_ns is None or 0 < seen.rtt_ns < 200_000_000
-            assert seen.rtt_ns is None or seen.stamp is not StampSource.NONE
+            if seen.rtt_ns is None:
+                continue
+            # Where the wall clock is wrong, user space stamps, and its pauses are in the figure.
+            within_ns = 2_000_000_000 if seen.stamp is StampSource.USER else 200_000_000
+            assert 0 < seen.rtt_ns < within_ns
+            assert seen.stamp is not StampSource.NONE
     proof = system.prove()
     assert (proof.repeats, proof.holes) == (0, 0)
     assert proof.observations > 80
