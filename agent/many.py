@@ -18,8 +18,10 @@ MOST = 128
 """Messages in one call: those of one wake-up at 1,000 packets a second, and some."""
 _NAME_BYTES = 32
 """A sockaddr_in6 has 28."""
-_DATA_BYTES = 448
-_CONTROL_BYTES = 256
+DATA_BYTES = 448
+"""Room for a datagram; the rest of it is padding, and larger buffers cost more than all else in a
+receive call."""
+CONTROL_BYTES = 256
 _STAGE_BYTES = 65_536
 _WORD = "Q" if struct.calcsize("P") == 8 else "I"
 _WORD_BYTES = struct.calcsize(f"={_WORD}")
@@ -35,7 +37,7 @@ STAMP_BYTES = struct.calcsize(f"={_STAMP}")
 """Length of such a control message where it is the only one."""
 STAMPED_ERROR_BYTES = STAMP_BYTES + struct.calcsize(f"={_ERROR}")
 """The least length of the control messages of a transmit stamp in the error queue."""
-_STRIDE = _CONTROL_BYTES + _NAME_BYTES + _DATA_BYTES
+_STRIDE = CONTROL_BYTES + _NAME_BYTES + DATA_BYTES
 
 
 def _padded(layout: str, octets: int) -> struct.Struct:
@@ -51,7 +53,7 @@ then length, level, kind, errno, origin, type, code, padding, info, data."""
 def stamped(length: int) -> struct.Struct:
     """A slot of IPv4 with a stamp alone and `length` octets of data: length, level, kind, seconds,
     nanoseconds, source address, data."""
-    between = _CONTROL_BYTES - STAMP_BYTES
+    between = CONTROL_BYTES - STAMP_BYTES
     return _padded(f"{_STAMP}{between}x4x4s{_NAME_BYTES - 8}x{length}s", _STRIDE)
 
 
@@ -139,9 +141,9 @@ class Receiver:
         self._vectors = _Memory(MOST * _VECTOR.size)
         for k in range(MOST):
             slot, vector = self._slots.address + k * _STRIDE, k * _VECTOR.size
-            name = slot + _CONTROL_BYTES
-            _VECTOR.pack_into(self._vectors.octets, vector, name + _NAME_BYTES, _DATA_BYTES)
-            fields = name, _NAME_BYTES, self._vectors.address + vector, 1, slot, _CONTROL_BYTES
+            name = slot + CONTROL_BYTES
+            _VECTOR.pack_into(self._vectors.octets, vector, name + _NAME_BYTES, DATA_BYTES)
+            fields = name, _NAME_BYTES, self._vectors.address + vector, 1, slot, CONTROL_BYTES
             _HEADER.pack_into(self._headers.octets, k * _HEADER.size, *fields, 0, 0)
         self._fresh = bytes(self._headers.octets)
         self._likeness = (-1, -1, -1, -1)
@@ -186,12 +188,12 @@ class Receiver:
 
     def data(self, k: int, length: int) -> bytes:
         """The octets that came, as far as there was room."""
-        at = k * _STRIDE + _CONTROL_BYTES + _NAME_BYTES
+        at = k * _STRIDE + CONTROL_BYTES + _NAME_BYTES
         return bytes(self._slots.octets[at : at + length])
 
     def source(self, k: int, family: int) -> str:
         """Address of the sender, or in the error queue of who was asked."""
-        at = k * _STRIDE + _CONTROL_BYTES
+        at = k * _STRIDE + CONTROL_BYTES
         octets = self._slots.octets
         if family == socket.AF_INET:
             return socket.inet_ntop(family, octets[at + 4 : at + 8])

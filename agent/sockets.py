@@ -35,9 +35,6 @@ _ORIGIN_ICMP, _ORIGIN_ICMP6, _ORIGIN_STAMP = 2, 3, 4
 _PORT_CLOSED = {(socket.AF_INET, 3, 3), (socket.AF_INET6, 1, 4)}
 """Port unreachable (RFC 792, RFC 4443 section 3.1)."""
 _SEND_STAMP = 0
-_DATAGRAM_BYTES = 448
-"""The rest of a datagram is padding; larger buffers cost more than all else in a receive call."""
-_ANCILLARY_BYTES = 256
 _STAMPS_AWAITED = 1024
 _SECOND_NS = 1_000_000_000
 _READINGS = 4
@@ -225,7 +222,7 @@ class SocketChannel:
         failed = False
         while True:
             try:
-                found.append(receive(_DATAGRAM_BYTES, _ANCILLARY_BYTES))
+                found.append(receive(many.DATA_BYTES, many.CONTROL_BYTES))
             except BlockingIOError:
                 break
             except OSError:  # a pending ICMP error, said once; `refusals` has the whole of it
@@ -336,7 +333,7 @@ class SocketChannel:
         while True:
             try:
                 quote, ancillary, _, address = receive(
-                    _DATAGRAM_BYTES, _ANCILLARY_BYTES, socket.MSG_ERRQUEUE
+                    many.DATA_BYTES, many.CONTROL_BYTES, socket.MSG_ERRQUEUE
                 )
             except OSError:
                 return

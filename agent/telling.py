@@ -4,6 +4,7 @@ Pure: records in, text out; `now_s` is an argument.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -35,15 +36,18 @@ def gather(observations: Sequence[Observation], details: Sequence[DetailRecord])
     """Give every observation its details: by number where they have one, else the last that began
     before them, for such attempts do not overlap. A resolution belongs to none."""
     told: list[tuple[Observation, list[DetailRecord]]] = [(one, []) for one in observations]
+    numbered = {one.seq: parts for one, parts in told}
+    began_ns = [one.sent_boot_ns for one in observations]
     for detail in details:
         if isinstance(detail, Resolution):
             continue
         if isinstance(detail, Exchange):
-            mine = [parts for one, parts in told if one.seq == detail.seq]
+            mine = numbered.get(detail.seq)
         else:
-            mine = [parts for one, parts in told if one.sent_boot_ns <= detail.boot_ns][-1:]
-        for parts in mine:
-            parts.append(detail)
+            k = bisect_right(began_ns, detail.boot_ns)
+            mine = told[k - 1][1] if k else None
+        if mine is not None:
+            mine.append(detail)
     return list(told)
 
 

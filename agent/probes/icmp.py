@@ -27,9 +27,10 @@ _REQUEST = {socket.AF_INET: 8, socket.AF_INET6: 128}
 _REPLY = {socket.AF_INET: 0, socket.AF_INET6: 129}
 _NEXT_HEADER_ICMP = {socket.AF_INET: 1, socket.AF_INET6: 58}
 _SHARED_PER_S = 100
-"""Packets per second above which replies are read in batches at the next send: the kernel has
-stamped them, and a wake-up for each would cost more than everything else together. A packet whose
-kernel stamps cannot be believed is then late by up to that send, and says USER."""
+"""Packets per second above which packets leave in batches and replies are read at the next send:
+the kernel stamps them all, and a call and a wake-up for each would cost more than everything else
+together. A packet whose kernel stamps cannot be believed is then late by up to that send, and says
+USER."""
 NOT_PERMITTED = (
     "ICMP is not permitted: its targets are not measured"
     " (set net.ipv4.ping_group_range or give CAP_NET_RAW)"
