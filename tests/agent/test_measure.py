@@ -255,6 +255,19 @@ async def test_a_wall_clock_that_steps_while_a_packet_is_away_changes_no_rtt() -
     }
 
 
+async def test_a_bug_in_a_turn_ends_the_measuring_and_is_not_swallowed() -> None:
+    meter, network = faked(FAST)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    network.deliver = broken
+    with pytest.raises(ExceptionGroup) as caught:
+        await asyncio.wait_for(meter.run(), 5)
+    assert [str(error) for error in caught.value.exceptions] == ["a bug"]
+    meter.close()
+
+
 async def test_the_instrument_tells_its_own_error_since_the_last_look() -> None:
     meter, network = faked(FAST)
 
