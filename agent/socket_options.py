@@ -56,15 +56,16 @@ def filter_replies(sock: socket.socket, cookie: bytes) -> None:
     the IP header on, IPv6 ones from the ICMPv6 header on.
     """
     four = sock.family == socket.AF_INET
-    reply, unreachable, expired = wanted = (0, 3, 11) if four else (129, 1, 3)
+    reply, unreachable, expired, too_big = wanted = (0, 3, 11, 3) if four else (129, 1, 3, 2)
     # The type alone is looked at before the packet is copied for us.
-    blocked = (1 << (32 if four else 256)) - 1 - sum(1 << kind for kind in wanted)
+    blocked = (1 << (32 if four else 256)) - 1 - sum(1 << kind for kind in {*wanted})
     words = [blocked >> bit & 0xFFFF_FFFF for bit in range(0, 32 if four else 256, 32)]
     level = _SOL_RAW if four else socket.IPPROTO_ICMPV6
     sock.setsockopt(level, _ICMP_FILTER, struct.pack(f"={len(words)}I", *words))
     program = [
         (0xB1 if four else 0x01, 0, 0, 0),  # x = length of the IPv4 header, or 0
         (0x50, 0, 0, 0),  # a = byte x + 0, the ICMP type
+        (0x15, 3, 0, too_big),  # in IPv4 it is a code of unreachable
         (0x15, 2, 0, unreachable),
         (0x15, 1, 0, expired),
         (0x15, 1, 4, reply),

@@ -404,7 +404,8 @@ async def test_names_that_nobody_answers_any_more_touch_nothing_else(
         assert {row.outcome for row in others} == {Outcome.OK}
 
 
-async def test_a_size_that_does_not_fit_through_shows_with_every_packet() -> None:
+@pytest.mark.parametrize("family", [4, 6])
+async def test_a_size_that_does_not_fit_through_shows_with_every_packet(family: int) -> None:
     """A router on the way is narrower than the first cable, and says so; nobody cuts packets up,
     not even once the kernel has learnt of it."""
     if (reason := available()) is not None:
@@ -412,7 +413,9 @@ async def test_a_size_that_does_not_fit_through_shows_with_every_packet() -> Non
     table = SessionTable()
     table.register(Session(1, "l1", b"agent", None))
     table.register(Session(2, "l1", b"agent", None))
-    reflector = Reflector(table, SystemClock(), ReflectorSettings("0.0.0.0", 0))
+    reflector = Reflector(table, SystemClock(), ReflectorSettings("::", 0))
+    net = "10.0.{}.{}" if family == 4 else "fd0{}::{}"
+    bits = 24 if family == 4 else 64
     with Lab() as lab:
         node, router, hub = lab.space("node"), lab.router("router"), lab.space("hub")
         for space, at in ((node, 1), (hub, 2)):
@@ -420,26 +423,32 @@ async def test_a_size_that_does_not_fit_through_shows_with_every_packet() -> Non
                 End(
                     space=space,
                     device="wan0",
-                    addresses=(f"10.0.{at}.2/24",),
-                    routes=(f"default via 10.0.{at}.1",),
+                    addresses=(f"{net.format(at, 2)}/{bits}",),
+                    routes=(f"default via {net.format(at, 1)}",),
                 ),
-                End(space=router, device=space.label, addresses=(f"10.0.{at}.1/24",)),
+                End(space=router, device=space.label, addresses=(f"{net.format(at, 1)}/{bits}",)),
             )
-        hub.ip("link set wan0 mtu 1000")
-        router.ip("link set hub mtu 1000")
-        router.sysctl("net/ipv4/icmp_ratelimit", "0")
+        hub.ip("link set wan0 mtu 1300")
+        router.ip("link set hub mtu 1300")
+        for version in ("ipv4", "ipv6/icmp"):
+            key = "icmp_ratelimit" if version == "ipv4" else "ratelimit"
+            router.sysctl(f"net/{version}/{key}", "0")
         with entered(hub):
             await reflector.start()
+        for _ in range(20):  # the routers' link-local addresses take a moment
+            ping = ["ping", "-c1", "-W1", net.format(2, 2)]
+            if node.run(ping, check=False).returncode == 0:
+                break
         common: dict[str, Any] = {
             "link": "l1",
             "role": Role.HUB,
-            "address": "10.0.2.2",
+            "address": net.format(2, 2),
             "interval_s": 0.05,
             "timeout_s": TIMEOUT_S,
         }
         targets = [
             Target(name=f"{probe} {size}", probe=probe, size=size, **common, **more)
-            for ssid, size in ((1, 0), (2, 1200))
+            for ssid, size in ((1, 0), (2, 1400))
             for probe, more in (("icmp", {}), ("stamp", {"ssid": ssid, "port": reflector.port}))
         ]
         try:
@@ -448,11 +457,11 @@ async def test_a_size_that_does_not_fit_through_shows_with_every_packet() -> Non
             await reflector.close()
     for probe in PROBES:
         fates = {
-            size: [r.outcome for r in rows_of(records, f"{probe} {size}")] for size in (0, 1200)
+            size: [r.outcome for r in rows_of(records, f"{probe} {size}")] for size in (0, 1400)
         }
         assert min(map(len, fates.values())) >= 6
         assert set(fates[0]) == {Outcome.OK}
-        assert set(fates[1200]) == {Outcome.UNREACHABLE}
+        assert set(fates[1400]) == {Outcome.UNREACHABLE}
 
 
 async def test_a_dead_target_among_200_disturbs_no_other(bench: Bench) -> None:
