@@ -225,6 +225,17 @@ class System:
         )
         self.stop_agent()
 
+    def empty(self, inside: Callable[[list[str]], list[str]] = list) -> None:
+        """After a stop, which waits some seconds for the hub and no longer: start the agent again
+        until nothing is left in its spool."""
+        for _ in range(4):
+            if self.drained():
+                return
+            self.start_agent(inside)
+            time.sleep(4)
+            assert self.stop_agent() == 0, self.log("agent")
+        raise AssertionError(f"batches are left in the spool\n{self.log('agent')}")
+
     def prove(self) -> Proof:
         return prove(self.folder / "hub" / "ledger.db")
 

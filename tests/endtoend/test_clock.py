@@ -87,6 +87,7 @@ def test_evidence_of_1970_is_placed_right_and_a_step_moves_nothing(
         time.sleep(4)
     assert system.metric("pantau_collector_batches_clock_untrusted_total") >= 0
     system.drain()
+    system.empty(inside)
     ended = time.time()
     system.stop_collector()
 
