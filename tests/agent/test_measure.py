@@ -225,7 +225,10 @@ async def test_what_cannot_be_measured_is_noted_once_and_the_rest_goes_on(
     assert "this version has no probe 'probe3'" in caplog.text
 
 
-async def test_a_wall_clock_that_steps_while_a_packet_is_away_changes_no_rtt() -> None:
+@pytest.mark.parametrize("step_ns", [-3600 * SECOND, 3600 * SECOND])
+async def test_a_wall_clock_that_steps_while_a_packet_is_away_changes_no_rtt(
+    step_ns: int,
+) -> None:
     class SteppingClock(SystemClock):
         stepped_ns = 0
 
@@ -238,7 +241,6 @@ async def test_a_wall_clock_that_steps_while_a_packet_is_away_changes_no_rtt() -
     def deliver(channel: FakeChannel, packet: bytes, sent: Sent, address: Address | None) -> None:
         reflect(channel, packet, sent, address)
         arrival = channel.arrivals.pop()
-        step_ns = -3600 * SECOND
         clock.stepped_ns += step_ns
         assert arrival.kernel_ns is not None
         channel.arrivals.append(
