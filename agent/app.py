@@ -21,6 +21,7 @@ from agent.sockets import RealNetwork
 from agent.spool import Recovery, Spool, SpoolFull, SpoolSettings, SpoolUnavailable
 from agent.uplink import Orders, Uplink
 from runtime.clock import Clock
+from runtime.collection import collect_rarely
 from runtime.supervise import every, run_until
 from runtime.timekeeping import KeptClock
 from runtime.version import VERSION
@@ -288,6 +289,7 @@ class Agent:
         )
         await self._keep_time()
         await self._begin()
+        collect_rarely()
         rhythm = self._settings.rhythm
         tasks = {
             "measure": self._measure.run,

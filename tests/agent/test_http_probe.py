@@ -419,7 +419,7 @@ async def test_a_handshake_that_does_not_go_on_is_a_timeout() -> None:
         await reader.read()
 
     async with tcp_server(mute) as port, bench() as lab:
-        (row,) = await lab.ask(HttpProbe, aim(f"https://desa.test:{port}/", timeout_s=0.2))
+        (row,) = await lab.ask(HttpProbe, aim(f"https://desa.test:{port}/", timeout_s=1.0))
     assert row.outcome is Outcome.TIMEOUT
     assert set(lab.exchanges()[0].phases_ns) == {Phase.CONNECT}
 
