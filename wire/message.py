@@ -27,7 +27,7 @@ REVISION = 2
 REVISION_HEADER = "Pantau-Revision"
 """HTTP header in which either end says the revision that it reads; without it, 1. Unknown fields
 are refused, so nobody says what the other end has not said that it reads
-(docs/decisions/0020)."""
+(docs/decisions/0017)."""
 MAX_LINK_TESTS = 16
 MAX_ORDERS = 8
 MAX_MESSAGE_BYTES = 1024 * 1024
