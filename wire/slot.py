@@ -1,6 +1,7 @@
 """A slot: leave to load the hub and one link for one throughput test, and nothing else.
 
-The hub alone grants slots, so that no two tests share a PoP and none exceeds what the hub can carry.
+The hub alone grants slots, so that no two tests share a PoP and none exceeds what the hub
+can carry.
 A grant's key is known to the hub and to the agent that asked; whoever cannot prove it gets nothing.
 """
 
