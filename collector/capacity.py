@@ -302,7 +302,7 @@ def wire_rate(octets: int, packets: int, elapsed_ns: int, framing: int = _L2_OCT
 def crossing(
     transfer: Transfer, *, framing: int = _L2_OCTETS, device_counts_in: bool = True
 ) -> Crossing | None:
-    """By the readings that lie within the load, or around it where fewer than two do.
+    """By the last two readings since the load began, or around it where there are not two.
 
     Down traffic enters the router from the link; `device_counts_in` False is for a reading of the
     interface on the other side.
@@ -344,6 +344,12 @@ def _between(transfer: Transfer, since_ns: int, until_ns: int) -> float:
     return total
 
 
-def attainment(rate: float, cir_bits_per_s: float, layer: Layer, *, vlan: bool = True) -> float:
-    """All traffic of the test's time as a share of what the CIR promises."""
-    return rate / expected_ip(cir_bits_per_s, layer, vlan=vlan)
+def attainment(
+    achieved_bits_per_s: float, cross_bits_per_s: float, expected_bits_per_s: float
+) -> float:
+    """The test's own rate and the users' together, as a share of what the CIR promises of IP.
+
+    The cross rate is a mean over the time between two readings, which is somewhat longer than the
+    load: it is right as far as users went on as they did.
+    """
+    return (achieved_bits_per_s + cross_bits_per_s) / expected_bits_per_s

@@ -165,13 +165,11 @@ class _Client:
         bins.at(0)
         since = _Sample(0, 0, 0)
         for sample in self._ours if self._down else self._servers():
-            octets = sample.octets - since.octets
-            segments = (
-                -(-octets // mss)
-                if sample.segments is None or since.segments is None
-                else sample.segments - since.segments
-            )
-            bins.spread(since.elapsed_ns, sample.elapsed_ns, octets + segments * whole)
+            if sample.segments is None or since.segments is None:
+                segments = (sample.octets - since.octets) / mss
+            else:
+                segments = sample.segments - since.segments
+            bins.spread(since.elapsed_ns, sample.elapsed_ns, round(segments * (mss + whole)))
             since = sample
         flow = self._flow(since)
         sender, receiver = outcomes.fault(flows=(flow,), sent=None, unsent=None, dropped=None)

@@ -17,6 +17,7 @@ from wire.transfer import BIN_NS, MAX_SAMPLES, Flow
 
 _PIECE = 256 * 1024
 _WAIT_S = 0.02
+_SETTLE_NS = BIN_NS // 10
 
 
 class Pushed(NamedTuple):
@@ -83,7 +84,12 @@ class Pulled(NamedTuple):
 
 
 class _Incoming:
-    """One flow at the receiver."""
+    """One flow at the receiver.
+
+    What the program reads comes in order: a lost segment holds back all behind it. The kernel's
+    count of data segments knows what has arrived, so it is what fills the bins, as full packets:
+    load consists of nothing else.
+    """
 
     def __init__(self, sock: socket.socket, now_ns: int) -> None:
         self.sock = sock
@@ -92,7 +98,7 @@ class _Incoming:
         self.header = options.ip_header(sock) + 20
         self.mss = 0
         self.since_ns = now_ns
-        self._pending = 0
+        self._settled = 0
 
     def read(self, buffer: bytearray, bins: Bins, now_ns: int) -> bool:
         """Take what has come; False where the flow has ended. Raises OSError."""
@@ -100,26 +106,28 @@ class _Incoming:
         if not length:
             return False
         self.octets += length
-        self._pending += length
-        # Headers are asked of the kernel once in a while and counted with their payload.
-        if now_ns - self.since_ns >= BIN_NS // 10:
+        if now_ns - self.since_ns >= _SETTLE_NS:
             self.settle(bins, now_ns)
         return True
 
     def settle(self, bins: Bins, now_ns: int) -> None:
         """Put what came since the last time into the bins, headers included."""
-        if not self._pending:
-            self.since_ns = now_ns
-            return
-        with contextlib.suppress(OSError):
+        came = self._came()
+        bins.spread(self.since_ns, now_ns, came)
+        self.since_ns = now_ns
+
+    def _came(self) -> int:
+        payload, self._settled = self.octets - self._settled, self.octets
+        try:
             info = tcp_info.read(self.sock)
-            self.header = options.ip_header(self.sock) + info.header_bytes
-            self.mss = max(self.mss, info.rcv_mss or 0)
-            if info.segments_in is not None:
-                self._pending += (info.segments_in - self.segments) * self.header
-                self.segments = info.segments_in
-        bins.spread(self.since_ns, now_ns, self._pending)
-        self._pending, self.since_ns = 0, now_ns
+        except OSError:  # closed: what was read since is all that is known
+            return payload
+        self.header = options.ip_header(self.sock) + info.header_bytes
+        self.mss = max(self.mss, info.rcv_mss or 0)
+        if info.segments_in is None:
+            return payload
+        segments, self.segments = info.segments_in - self.segments, info.segments_in
+        return segments * (self.header + self.mss)
 
 
 def pull(

@@ -20,6 +20,8 @@ from wire.load import DATAGRAM, HEAD, Kind, Step
 from wire.transfer import MAX_STEPS, Offer
 
 _TICK_NS = 1_000_000
+_NAP_NS = 10_000_000
+"""Longest sleep: the rate may change."""
 _FORGIVEN_NS = 50_000_000
 _IDLE_POLL_MS = 20
 _READ_BYTES = 65_536
@@ -122,30 +124,30 @@ class _Burst:
 def send(sock: socket.socket, clock: Clock, shape: Shape, rate: Rate) -> Load:
     """Send at `rate` until it says that it is over. Raises OSError where the socket failed."""
     burst = _Burst(sock, shape)
-    packet_bits = shape.packet_bytes * 8
-    begin_ns = since_ns = clock.boot_ns()
-    number = unsent = done = 0
+    whole = shape.packet_bytes * 8 * SECOND
+    begin_ns = last_ns = clock.boot_ns()
+    number = unsent = 0
+    credit = whole  # in bits times nanoseconds; the first packet leaves at once
     offered: list[Offer] = []
-    current: int | None = 0
     while True:
         now_ns = clock.boot_ns()
         wanted = rate(now_ns - begin_ns)
         if wanted is None:
             break
-        if wanted != current:
-            current, since_ns, done = wanted, now_ns, 0
-            if len(offered) < MAX_STEPS:
-                offered.append(Offer(now_ns - begin_ns, wanted))
-        due = (now_ns - since_ns) * wanted // (packet_bits * SECOND) - done
-        late = due - _FORGIVEN_NS * wanted // (packet_bits * SECOND) - 1
+        if (not offered or wanted != offered[-1].bits_per_s) and len(offered) < MAX_STEPS:
+            offered.append(Offer(now_ns - begin_ns, wanted))
+        credit += (now_ns - last_ns) * wanted
+        last_ns = now_ns
+        late = (credit - _FORGIVEN_NS * wanted) // whole - 1
         if late > 0:
-            unsent, done, due = unsent + late, done + late, due - late
+            unsent, credit = unsent + late, credit - late * whole
+        due = credit // whole
         if due < 1:
-            next_ns = since_ns + (done + 1) * packet_bits * SECOND // wanted
-            time.sleep(max(next_ns - now_ns, min(_TICK_NS, 8 * (next_ns - now_ns))) / SECOND)
+            next_ns = (whole - credit) // wanted
+            time.sleep(min(_NAP_NS, max(next_ns, min(_TICK_NS, 8 * next_ns))) / SECOND)
             continue
         left = burst.send(number, min(due, burst.most), now_ns)
-        number, done = number + left, done + left
+        number, credit = number + left, credit - left * whole
         if not left:
             time.sleep(_TICK_NS / SECOND)
     return Load(begin_ns, clock.boot_ns() - begin_ns, number, unsent, tuple(offered))
