@@ -70,7 +70,6 @@ class _Run:
             *_COMMAND,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
             limit=_LARGEST_LINE,
             start_new_session=True,
         )

@@ -92,7 +92,8 @@ def transfer(job: Job, told: Mapping[str, Any], begin_ns: int, box: Box) -> Tran
     if not any(octets):
         outcome, note = TransferOutcome.FAILED, "nothing arrived"
     return msgspec.structs.replace(
-        outcomes.ended(job, begin_ns, outcome, note),
+        outcomes.ended(job, begin_ns, TransferOutcome.FAILED, note),
+        outcome=outcome,
         duration_ns=round(received["seconds"] * SECOND),
         bin_ns=width_ns,
         octets=octets,

@@ -10,7 +10,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
@@ -63,12 +63,18 @@ class _Client:
 
     async def run(self, box: Box) -> Transfer:
         """Connect, load, judge."""
-        async with aiohttp.ClientSession() as session, self._connect(session) as ws:
+        connector = aiohttp.TCPConnector(socket_factory=self._socket)
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            self._connect(session) as ws,
+        ):
             sock = ws.get_extra_info("socket")
             if sock is None:
                 raise Closed("the connection is gone already")
             self._ip_bytes = options.ip_header(sock)
-            options.pace(sock, max(1, self._job.grant.most_bits_per_s // 8))
+            bytes_per_s = max(1, self._job.grant.most_bits_per_s // 8)
+            options.pace(sock, bytes_per_s)
+            options.keep_short(sock, bytes_per_s)
             self._congestion = tcp_info.congestion(sock)
             self._begin_ns = self._clock.boot_ns()
             self._stage(Stage.LOADING)
@@ -79,6 +85,17 @@ class _Client:
             end_ns = self._clock.boot_ns()
             self._stage(Stage.ENDING)
         return self._transfer(box, min(end_ns - self._begin_ns, self._longest_ns()))
+
+    def _socket(self, address: tuple[Any, ...]) -> socket.socket:
+        """A socket that leaves the right way, in packets as long as the plan's."""
+        family, kind, protocol, *_ = address
+        sock = socket.socket(family, kind, protocol)
+        job = self._job
+        most = job.plan.packet_bytes - options.ip_header(sock) - 20
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, most)
+        if job.interface is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, job.interface.encode())
+        return sock
 
     def _longest_ns(self) -> int:
         return int(min(self._job.plan.seconds, ndt7.DURATION_S) * SECOND)
@@ -176,9 +193,9 @@ class _Client:
         outcome, note = outcomes.judged(self._job.grant.direction, box, sender, receiver)
         if not any(bins.octets):
             outcome, note = TransferOutcome.FAILED, "nothing arrived, or nobody said how much"
-        ended = outcomes.ended(self._job, self._begin_ns, outcome, note)
         return msgspec.structs.replace(
-            ended,
+            outcomes.ended(self._job, self._begin_ns, TransferOutcome.FAILED, note),
+            outcome=outcome,
             flows=1,
             duration_ns=duration_ns,
             bin_ns=bins.width_ns,

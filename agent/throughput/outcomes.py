@@ -11,7 +11,7 @@ _LIMITED_RATIO = 0.1
 
 
 def ended(job: Job, boot_ns: int, outcome: TransferOutcome, note: str = "") -> Transfer:
-    """A test that brought nothing."""
+    """A test that brought nothing: any outcome but DONE."""
     return Transfer(
         link=job.grant.link,
         boot_ns=boot_ns,

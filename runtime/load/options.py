@@ -18,6 +18,7 @@ _PMTUDISC_PROBE = 3
 """Set DF, and let what is longer than a route's known MTU be tried: a search for the MTU."""
 _MEMINFO_DROPS = 8
 _RECEIVE_BYTES = 32 << 20
+_SHORTEST = 32 * 1024
 _ABORT = struct.pack("=ii", 1, 0)
 _BELIEVED_NS = 5_000_000_000
 ANCILLARY_BYTES = 128
@@ -99,6 +100,12 @@ def pace(sock: socket.socket, bytes_per_s: int) -> None:
     except OSError:  # before Linux 5.1: 32 bits
         rate = struct.pack("=I", min(bytes_per_s, 2**32 - 2))
         sock.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, rate)
+
+
+def keep_short(sock: socket.socket, bytes_per_s: int) -> None:
+    """Keep no more than 50 ms of unsent octets in the kernel, so that a farewell is soon heard."""
+    most = max(_SHORTEST, min(2**31 - 1, bytes_per_s // 20))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, most)
 
 
 def dropped(sock: socket.socket) -> int | None:

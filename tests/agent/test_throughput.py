@@ -92,7 +92,7 @@ async def test_a_search_climbs_until_its_bound(hub: Door, direction: Direction) 
     searching = plan(15_000_000, search=True)
     transfer = await made(hub, direction=direction, plan=searching)
     offers = [one.bits_per_s for one in transfer.offered]
-    assert offers[:2] == [500_000, 10_000_000]
+    assert offers[:2] == [75_000, 1_500_000]
     assert max(offers) == 15_000_000
     assert transfer.outcome in MADE
 

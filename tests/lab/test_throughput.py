@@ -163,7 +163,9 @@ def test_every_method_finds_the_links_rate(hub: Hub, mbps: int, direction: Direc
     found = {"iperf3": iperf3(net, direction)}
     udp = settled(hub, job(net, Method.UDP, direction, round(rate * 1.3)))
     found["udp"] = capacity.achieved(udp, skip_ns=capacity.SECOND) or 0
-    search = settled(hub, job(net, Method.UDP, direction, round(rate * 1.3), search=True))
+    search = settled(
+        hub, job(net, Method.UDP, direction, round(rate * 1.3), search=True, seconds=4.0)
+    )
     found["search"] = capacity.maximum(capacity.series(search)) or 0
     tcp = settled(hub, job(net, Method.TCP, direction, rate * 2, flows=4, seconds=4.0))
     found["tcp"] = capacity.achieved(tcp) or 0
