@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -38,6 +39,7 @@ STATS = ("rx_bytes", "rx_packets")
 FCS = 4
 """Linux counts Ethernet's header and not its check sum."""
 CLOCK = SystemClock()
+ROOT = Path(__file__).parents[2]
 IPERF3 = pytest.mark.skipif(shutil.which("iperf3") is None, reason="needs iperf3")
 
 
@@ -63,21 +65,7 @@ class Hub:
     def measure(self, job: Job) -> Transfer:
         """Have the node make this test."""
         self.tell(Command(expect=job.grant))
-        worker = self.net.node.popen(
-            [sys.executable, "-P", "-m", "agent.throughput.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert worker.stdin is not None and worker.stdout is not None
-        worker.stdin.write(msgspec.json.encode(job) + b"\n")
-        worker.stdin.flush()
-        lines = [msgspec.json.decode(line, type=Line) for line in worker.stdout]
-        worker.stdin.close()
-        worker.stdout.close()
-        worker.wait(timeout=10)
-        transfer = lines[-1].transfer
-        assert transfer is not None
-        return transfer
+        return made(self.net, job)
 
     def close(self) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -86,11 +74,30 @@ class Hub:
         self._process.stdout.close()
 
 
+def made(net: Pair, job: Job) -> Transfer:
+    """The test, by a worker in the node's namespace."""
+    worker = net.node.popen(
+        [sys.executable, "-P", "-m", "agent.throughput.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert worker.stdin is not None and worker.stdout is not None
+    worker.stdin.write(msgspec.json.encode(job) + b"\n")
+    worker.stdin.flush()
+    lines = [msgspec.json.decode(line, type=Line) for line in worker.stdout]
+    worker.stdin.close()
+    worker.stdout.close()
+    worker.wait(timeout=10)
+    transfer = lines[-1].transfer
+    assert transfer is not None
+    return transfer
+
+
 @pytest.fixture(scope="module")
 def hub(module_pair: Pair) -> Iterator[Hub]:
-    made = Hub(module_pair)
-    yield made
-    made.close()
+    opened = Hub(module_pair)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(autouse=True)
@@ -123,12 +130,12 @@ def shape(net: Pair, mbps: int, **knobs: Any) -> None:
     net.link.set(BOTH, Knobs(delay_ms=5, rate_bps=mbps * 1e6, queue_bytes=queue, **knobs))
 
 
-def settled(hub: Hub, made: Job) -> Transfer:
+def settled(hub: Hub, wanted: Job) -> Transfer:
     """The test, once more where this machine was too busy for the first."""
-    transfer = hub.measure(made)
+    transfer = hub.measure(wanted)
     if transfer.outcome in (TransferOutcome.UNFIT, TransferOutcome.HUB_UNFIT):
-        again = msgspec.structs.replace(made.grant, slot_id=secrets.token_hex(16))
-        transfer = hub.measure(msgspec.structs.replace(made, grant=again))
+        again = msgspec.structs.replace(wanted.grant, slot_id=secrets.token_hex(16))
+        transfer = hub.measure(msgspec.structs.replace(wanted, grant=again))
     return transfer
 
 
@@ -176,6 +183,62 @@ def test_every_method_finds_the_links_rate(hub: Hub, mbps: int, direction: Direc
     assert loss == pytest.approx(1 - 1 / 1.3, abs=0.01)
     rise = capacity.rtt_rise_ns(udp, skip_ns=capacity.SECOND)
     assert rise is not None and rise > 20e6
+
+
+@pytest.fixture
+def ndt7_hub(module_pair: Pair) -> Iterator[subprocess.Popen[bytes]]:
+    net = module_pair
+    process = net.hub.popen(
+        [sys.executable, "-m", "tests.lab.ndt7_hub", net.hub_address, "8460"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None and process.stdin is not None
+    assert process.stdout.readline() == b"ready\n"
+    yield process
+    process.stdin.close()
+    process.wait(timeout=10)
+    process.stdout.close()
+
+
+@pytest.mark.parametrize(("mbps", "direction"), [(50, Direction.DOWN), (10, Direction.UP)])
+def test_ndt7_finds_the_links_rate(
+    module_pair: Pair, ndt7_hub: subprocess.Popen[bytes], mbps: int, direction: Direction
+) -> None:
+    net, rate = module_pair, mbps * 1_000_000
+    shape(net, mbps)
+    wanted = job(net, Method.NDT7, direction, 2 * rate, port=8460, seconds=4.0)
+    assert ndt7_hub.stdin is not None and ndt7_hub.stdout is not None
+    ndt7_hub.stdin.write(msgspec.json.encode(wanted.grant) + b"\n")
+    ndt7_hub.stdin.flush()
+    assert ndt7_hub.stdout.readline() == b"expected\n"
+    transfer = made(net, wanted)
+    assert transfer.outcome is TransferOutcome.DONE, transfer.note
+    # One flow of CUBIC over 50 ms of queue: two seconds of it are enough to fill the link.
+    assert capacity.achieved(transfer) == pytest.approx(rate, rel=0.01)
+
+
+@IPERF3
+@pytest.mark.parametrize(("mbps", "direction"), [(50, Direction.DOWN), (10, Direction.UP)])
+def test_the_systems_iperf3_is_told_as_a_transfer(
+    module_pair: Pair, mbps: int, direction: Direction
+) -> None:
+    net, rate = module_pair, mbps * 1_000_000
+    shape(net, mbps)
+    server = net.hub.popen(
+        ["iperf3", "-s", "-1", "-p", "5301"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wanted = job(net, Method.IPERF3, direction, 2 * rate, port=5301, seconds=3.0, flows=2)
+    for _ in range(50):
+        transfer = made(net, wanted)
+        if transfer.outcome is not TransferOutcome.REFUSED:
+            break  # its server listens
+    server.wait(timeout=10)
+    assert transfer.outcome is TransferOutcome.DONE, transfer.note
+    assert len(transfer.tcp) == 2
+    achieved = capacity.achieved(transfer, skip_ns=capacity.SECOND)
+    assert achieved == pytest.approx(rate, rel=0.02)
 
 
 @pytest.mark.parametrize("direction", [Direction.DOWN, Direction.UP])
@@ -239,8 +302,8 @@ async def test_users_traffic_is_in_the_counters_of_their_router(
     net = hub.net
     shape(net, 30)
     monkeypatch.setattr(throughput, "_COMMAND", net.node.argv(throughput._COMMAND))
-    made = job(net, Method.UDP, Direction.DOWN, 10_000_000, seconds=3.0)
-    hub.tell(Command(expect=made.grant))
+    wanted = job(net, Method.UDP, Direction.DOWN, 10_000_000, seconds=3.0)
+    hub.tell(Command(expect=wanted.grant))
 
     async def counters() -> Reading:
         """What a router would say by SNMP: octets with Ethernet framing."""
@@ -264,7 +327,7 @@ async def test_users_traffic_is_in_the_counters_of_their_router(
     with ThreadPoolExecutor(1) as pool:
         users = pool.submit(run_flows, [user])
         transfer = await throughput.run(
-            made.grant, made.plan, Means(clock=CLOCK, counters=counters)
+            wanted.grant, wanted.plan, Means(clock=CLOCK, counters=counters)
         )
         users.result()
     crossing = capacity.crossing(transfer)
