@@ -93,7 +93,11 @@ def route_mtu(sock: socket.socket) -> int:
 
 
 def pace(sock: socket.socket, bytes_per_s: int) -> None:
-    """Bound a TCP connection's sending rate, headers included (the kernel's own pacing)."""
+    """Bound a TCP connection's sending rate in octets of IP packets (the kernel's own pacing).
+
+    The kernel paces payload: 1,448 octets of a full packet's 1,500.
+    """
+    bytes_per_s = max(1, bytes_per_s * 1448 // 1500)
     try:
         rate = struct.pack("=Q", bytes_per_s)
         sock.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, rate)

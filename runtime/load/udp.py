@@ -25,6 +25,10 @@ _NAP_NS = 10_000_000
 _FORGIVEN_NS = 50_000_000
 _IDLE_POLL_MS = 20
 _READ_BYTES = 65_536
+_ROOMY_BYTES = 16 << 20
+_MOST_READS, _FEW_READS = 256, 32
+_GATHER_S = 0.003
+"""At 10 Gbit/s 4 MB come in this time, and as much again of the kernel's own."""
 _NO_ROOM = frozenset({errno.ENOBUFS, errno.EAGAIN})
 _NO_SEGMENTS = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP})
 UDP_BYTES = 8
@@ -175,13 +179,24 @@ class Receiver:
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self._dropped = options.dropped(sock)
+        room = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        self._roomy = room >= _ROOMY_BYTES
+        self._reads = 0
 
-    def wait(self, most_ms: int = _IDLE_POLL_MS) -> None:
-        """Until something came, or so long."""
-        self._poll.poll(most_ms)
+    def wait(self) -> None:
+        """Until something came, or 20 ms; and a little longer where there is room for more.
 
-    def drain(self, most: int = 256) -> int:
+        The kernel's stamps say when each packet came: that it is read later moves nothing.
+        """
+        if self._poll.poll(_IDLE_POLL_MS) and self._roomy and self._reads < _FEW_READS:
+            time.sleep(_GATHER_S)
+
+    def drain(self) -> int:
         """Take what has come; returns how many reads brought something. Raises OSError."""
+        self._reads = self._drain(_MOST_READS)
+        return self._reads
+
+    def _drain(self, most: int) -> int:
         size = self._shape.payload_bytes
         for k in range(most):
             try:
