@@ -83,7 +83,8 @@ def _box(job: Job, clock: Clock) -> Box:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not sys.stdin, whose lock would be held at the end
+        continue
     os._exit(1)
 
 

@@ -68,12 +68,16 @@ class Session:
         self._incoming: queue.SimpleQueue[tuple[int, socket.socket]] = queue.SimpleQueue()
         self._socks: dict[int, socket.socket] = {}
         self.octets = 0
+        self._closed = False
         self._told_ns = 0
         self.slots = 1
 
     def add(self, number: int, sock: socket.socket) -> None:
         """A flow has knocked and is proven."""
         self._incoming.put((number, sock))
+        if self._closed:
+            self._collect()
+            options.abort(sock)
 
     def run(self) -> tuple[End, str, HubLoad | None]:
         """Serve the slot to its end."""
@@ -94,6 +98,7 @@ class Session:
 
     def close(self) -> None:
         """Let go of everything, whatever is under way."""
+        self._closed = True
         self.channel.close()
         self._collect()
         for sock in self._socks.values():

@@ -127,6 +127,7 @@ class _Burst:
 
 def send(sock: socket.socket, clock: Clock, shape: Shape, rate: Rate) -> Load:
     """Send at `rate` until it says that it is over. Raises OSError where the socket failed."""
+    sock.setblocking(False)
     burst = _Burst(sock, shape)
     whole = shape.packet_bytes * 8 * SECOND
     begin_ns = last_ns = clock.boot_ns()
