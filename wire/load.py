@@ -57,6 +57,8 @@ class Kind(IntEnum):
     PONG = 5
 
 
+PING_FLOW, DATA_FLOW = 1, 2
+"""Numbers of KNOCKs: which flow of the session it is."""
 HEAD = 1
 """Flag: the first packet of a burst, whose delay is not the burst's own."""
 

@@ -49,9 +49,9 @@ def run(job: Job, clock: Clock, box: Box, stage: Callable[[Stage], None]) -> Tra
         told = json.loads(done.stdout)
     except ValueError as error:
         raise OSError(f"iperf3 says nothing in JSON: {done.stdout[:100]!r}") from error
-    if "error" in told:
-        raise Rejected(str(told["error"]))
     try:
+        if "error" in told:
+            raise Rejected(str(told["error"]))
         return transfer(job, told, begin_ns, box)
     except (KeyError, TypeError, IndexError) as error:
         raise OSError(f"iperf3's JSON is of another kind: {error!r}") from error

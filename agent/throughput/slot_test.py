@@ -13,11 +13,23 @@ from runtime.load import channel as control
 from runtime.load import ends, host, options, pings, tcp_info, udp
 from runtime.load.channel import Channel, Closed
 from wire import load
-from wire.load import Counted, Done, Go, Kind, Knock, LoadError, Order, Ready, Report, Sent
+from wire.load import (
+    DATA_FLOW,
+    PING_FLOW,
+    Counted,
+    Done,
+    Go,
+    Kind,
+    Knock,
+    LoadError,
+    Order,
+    Ready,
+    Report,
+    Sent,
+)
 from wire.slot import Direction, Method
 from wire.transfer import BIN_NS, MAX_SAMPLES, Flow, HubLoad
 
-PING, DATA = 1, 2
 _SMALL = 128
 """UDP payload of the ping flow's KNOCK."""
 _TRIES = 5
@@ -161,7 +173,7 @@ class SlotTest:
         self._tag = bytes.fromhex(ready.tag)
         test = ends.Test(self._clock, channel, order, grant.most_bits_per_s)
         ping_sock = self._udp()
-        rtt_ns = self._knock(ping_sock, PING, _SMALL, channel.key)
+        rtt_ns = self._knock(ping_sock, PING_FLOW, _SMALL, channel.key)
         pinger = pings.Pinger(ping_sock, self._clock, self._tag, plan.ping_interval_s)
         packet_bytes, socks = self._flows(channel, order, rtt_ns)
         pinger.start()
@@ -214,7 +226,7 @@ class SlotTest:
     def _passes(self, sock: socket.socket, length: int, key: bytes, wait_s: float) -> bool:
         sock.settimeout(wait_s)
         for _ in range(3):
-            packet = load.datagram(self._tag, Kind.KNOCK, DATA, self._clock.boot_ns(), length)
+            packet = load.datagram(self._tag, Kind.KNOCK, DATA_FLOW, self._clock.boot_ns(), length)
             try:
                 sock.send(load.prove(packet, key))
             except OSError:  # longer than the interface takes

@@ -6,7 +6,6 @@ remembers who is expected (collector/throughput/ndt7.py).
 """
 
 import asyncio
-import contextlib
 import logging
 import sys
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from collector.throughput.porter import BEGIN_WITHIN_S, EARLY_S
 from collector.throughput.session import GO_WITHIN_S, SETTLE_S, End
 from runtime.clock import SECOND, Clock
 from runtime.load import host
+from runtime.supervise import end_child
 from wire.slot import Grant, Method, Rate
 from wire.transfer import HubLoad
 
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 _COMMAND = [sys.executable, "-P", "-m", "collector.throughput.worker"]
 _LARGEST_LINE = 1 << 20
 _AGAIN_S = 1.0
-_STOP_S = 2.0
 
 
 class ThroughputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -200,7 +199,7 @@ class ThroughputServer:
             log.error("the throughput worker ended and is started again")
         finally:
             self._process = None
-            await _end(process)
+            await end_child(process)
 
     def _take(self, told: Told) -> None:
         if told.error is not None:
@@ -226,15 +225,3 @@ class ThroughputServer:
 
 def _nothing() -> None:
     return
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    assert process.stdin is not None
-    process.stdin.close()  # at which it ends by itself
-    try:
-        async with asyncio.timeout(_STOP_S):
-            await process.wait()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

@@ -12,12 +12,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from collector.throughput.session import DATA, PING, End, Session, knocked
+from collector.throughput.session import End, Session, knocked
 from runtime.clock import SECOND, Clock
 from runtime.load import options, pings
 from runtime.load.channel import Closed, welcome
 from wire import load
-from wire.load import DATAGRAM, MAC_BYTES, PING_BYTES, Kind, Knock, LoadError
+from wire.load import DATA_FLOW, DATAGRAM, MAC_BYTES, PING_BYTES, PING_FLOW, Kind, Knock, LoadError
 from wire.slot import Grant, Method
 from wire.transfer import HubLoad
 
@@ -230,7 +230,9 @@ class Porter:
     def _flow(self, sock: socket.socket, knock: Knock, digest: bytes, body: bytes) -> None:
         assert knock.flow is not None
         session = self._sessions.get(knock.slot_id)
-        if session is None or knock.flow >= session.grant.flows or knock.flow in session.taken:
+        if session is None or session.grant.method is not Method.TCP:
+            raise LoadError("no such session")
+        if knock.flow >= session.grant.flows or knock.flow in session.taken:
             raise LoadError("no such flow")
         load.check_knock(digest, body, load.flow_key(session.key))
         session.taken.add(knock.flow)
@@ -241,12 +243,15 @@ class Porter:
         self._tell(Report(slot_id, None, octets))
 
     def _serve(self, session: Session) -> None:
-        end, reason, hub = session.run()
         slot_id = session.grant.slot_id
-        with self._lock:
-            self._sessions.pop(slot_id, None)
-            self._by_tag.pop(session.tag, None)
-        self._tell(Report(slot_id, end, session.octets, reason, hub))
+        end, reason, hub = End.FAILED, "a bug; the log has it", None
+        try:
+            end, reason, hub = session.run()
+        finally:
+            with self._lock:
+                self._sessions.pop(slot_id, None)
+                self._by_tag.pop(session.tag, None)
+            self._tell(Report(slot_id, end, session.octets, reason, hub))
 
     # --- UDP
 
@@ -262,7 +267,7 @@ class Porter:
             session = self._by_tag.get(tag)
             if session is None or kind != Kind.KNOCK or address[0] != session.peer:
                 continue
-            if number in (PING, DATA) and load.proven(packet, session.key):
+            if number in (PING_FLOW, DATA_FLOW) and load.proven(packet, session.key):
                 self._admit(session, number, packet, address[:2])
 
     def _admit(
@@ -271,7 +276,7 @@ class Porter:
         """A flow of the session, of which there is one of each kind."""
         if number in session.bound:
             return
-        if number == DATA and session.grant.method is not Method.UDP:
+        if number == DATA_FLOW and session.grant.method is not Method.UDP:
             return
         session.bound[number] = address
         flow = socket.socket(session.family, socket.SOCK_DGRAM)
@@ -285,8 +290,8 @@ class Porter:
             session.bound.pop(number, None)
             flow.close()
             return
-        if number == DATA:
-            session.add(DATA, flow)
+        if number == DATA_FLOW:
+            session.add(DATA_FLOW, flow)
             return
         options.stamp_arrivals(flow)
         self._ping_socks[session.grant.slot_id] = flow

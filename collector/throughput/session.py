@@ -11,7 +11,19 @@ from runtime.load import ends, host, options, udp
 from runtime.load.channel import Channel, Closed, Rejected
 from runtime.load.ends import Exceeded, Guard
 from wire import load
-from wire.load import DATAGRAM, Counted, Done, Go, Kind, LoadError, Order, Ready, Refused, Sent
+from wire.load import (
+    DATA_FLOW,
+    DATAGRAM,
+    Counted,
+    Done,
+    Go,
+    Kind,
+    LoadError,
+    Order,
+    Ready,
+    Refused,
+    Sent,
+)
 from wire.slot import Direction, Grant, Method
 from wire.transfer import HubLoad
 
@@ -19,8 +31,6 @@ GO_WITHIN_S = 20.0
 """From the first frame to the load: flows, search for the packet size, round trips without load."""
 SETTLE_S = 10.0
 """After the load: the last packets, and both accounts."""
-PING, DATA = 1, 2
-"""Numbers of the KNOCKs: which flow of the session it is."""
 
 
 class End(StrEnum):
@@ -164,7 +174,7 @@ class Session:
         wanted = 1 if order.method is Method.UDP else order.flows
         while self._clock.boot_ns() < until_ns:
             self._collect()
-            data = self._socks.get(DATA) if order.method is Method.UDP else None
+            data = self._socks.get(DATA_FLOW) if order.method is Method.UDP else None
             if data is not None:
                 self._answer_knocks(data)
             message = self.channel.heard() if go is None else None
@@ -199,7 +209,7 @@ class Session:
         test = ends.Test(self._clock, self.channel, order, self.grant.most_bits_per_s, watch)
         shape = udp.Shape(self.tag, packet_bytes, 20 if self.family == socket.AF_INET else 40)
         if order.method is Method.UDP:
-            sock = self._socks[DATA]
+            sock = self._socks[DATA_FLOW]
             if order.direction is Direction.UP:
                 udp.prepare(sock)
                 counted, _, _ = ends.count_udp(test, sock, shape)

@@ -9,12 +9,14 @@ from contextlib import closing, contextmanager, suppress
 import pytest
 
 from collector.throughput.porter import MOST_STRANGERS
-from collector.throughput.session import DATA, PING, End
+from collector.throughput.session import End
 from runtime.load import channel as control
 from runtime.load.channel import Channel, Closed, Rejected, join
 from tests.throughput_kit import CLOCK, Door, door, grant
 from wire import load
+from wire.load import DATA_FLOW as DATA
 from wire.load import DATAGRAM, PING_BYTES, Go, Kind, Knock, LoadError, Order, Ready, Sent, Step
+from wire.load import PING_FLOW as PING
 from wire.slot import Direction, Grant, Method
 
 QUIET_S = 0.3
@@ -248,6 +250,32 @@ def test_a_tcp_flow_needs_the_sessions_key(hub: Door) -> None:
                 assert sock.recv(1) == b""
         channel.say(order(given))
         assert isinstance(channel.hear(), Ready)
+
+
+def test_a_udp_session_has_no_tcp_flows(hub: Door) -> None:
+    with ordered(hub) as (channel, _), connect(hub) as sock:
+        slot_id = hub.told[-1].slot_id
+        said = Knock(version=1, slot_id=slot_id, nonce=control.nonce(), flow=0)
+        sock.settimeout(5)
+        sock.sendall(load.knock_frame(said, load.flow_key(channel.key)))
+        assert sock.recv(1) == b""
+
+
+def test_a_session_that_meets_a_bug_ends_its_slot(
+    hub: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caught: list[object] = []
+    monkeypatch.setattr("threading.excepthook", caught.append)
+
+    def bug(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("collector.throughput.session.Session._serve", bug)
+    given = grant(hub.port)
+    hub.porter.expect(given)
+    with closing(joined(hub, given)):
+        assert hub.end(given.slot_id).end is End.FAILED
+    assert caught
 
 
 def test_the_hub_stops_listening_to_who_sends_more_than_granted(hub: Door) -> None:

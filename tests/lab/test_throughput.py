@@ -1,8 +1,8 @@
 """Capacity of emulated links by every method, against what the link was set to, and iperf3.
 
 The link counts whole IP packets, as the methods do. What this machine cannot do in time (it is
-shared) the record says itself; then a link's test is made once more, and its rate must be right even
-if the record goes on saying so.
+shared) the record says itself; then a link's test is made once more, and its rate must be right
+even if the record goes on saying so.
 """
 
 import json
