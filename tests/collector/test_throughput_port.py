@@ -302,6 +302,29 @@ def test_the_hub_stops_listening_to_who_sends_more_than_granted(hub: Door) -> No
     assert "within a second" in report.reason
 
 
+def test_the_hub_ends_a_load_that_does_not_end(hub: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.load.ends._OVERDUE_NS", 200_000_000)
+    monkeypatch.setattr("runtime.load.ends._SETTLE_NS", 200_000_000)
+    given = grant(hub.port, direction=Direction.UP, duration_s=0.3)
+    hub.porter.expect(given)
+    with closing(joined(hub, given)) as channel, flow(hub) as sock:
+        channel.say(order(given, steps=(Step(bits_per_s=1_000_000, seconds=0.3),)))
+        ready = channel.hear()
+        assert isinstance(ready, Ready)
+        tag = bytes.fromhex(ready.tag)
+        assert answered(sock, knock(tag, channel.key, DATA, 1472))
+        channel.say(Go(packet_bytes=1500))
+        assert isinstance(channel.hear(), Go)
+        with pytest.raises((ConnectionError, Rejected)):
+            for number in range(1000):
+                sock.send(load.datagram(tag, Kind.LOAD, number, 0, 1472))
+                with suppress(BlockingIOError):
+                    channel.heard()
+                time.sleep(0.02)
+    report = hub.end(given.slot_id)
+    assert (report.end, report.reason) == (End.BROKEN, "the sender does not end")
+
+
 def test_the_hub_ends_a_session_that_says_nothing(
     hub: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
