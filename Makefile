@@ -8,8 +8,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 RUN_PACKAGES := python3-venv gcc libc6-dev iproute2
-TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus openssl zstd jq xxd snmpd tshark
-BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporter
+TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus openssl zstd jq xxd snmpd tshark iperf3
+BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporter iperf3
+# Not as packages where there is an npm already: other distributions of node bring their own.
+NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
+NPM_READY := tests/npm/node_modules/.package-lock.json
 
 .PHONY: help demo test test-near test-far test-district test-fast check fmt lock bench clean run-system test-system bench-system
 
@@ -68,7 +71,12 @@ run-system:
 	@deploy/system-packages.sh $(RUN_PACKAGES)
 
 test-system:
-	@deploy/system-packages.sh $(TEST_PACKAGES)
+	@deploy/system-packages.sh $(TEST_PACKAGES) $(NODE_PACKAGES)
+	@if command -v npm >/dev/null; then $(MAKE) -s $(NPM_READY); \
+	  else echo "No npm: the stock ndt7 client is not tried"; fi
+
+$(NPM_READY): tests/npm/package-lock.json
+	@cd tests/npm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
 
 bench-system:
 	@deploy/system-packages.sh $(BENCH_PACKAGES)

@@ -25,6 +25,7 @@ from wire.journal import (
     Start,
     Stop,
 )
+from wire.load import MAX_KNOCK_BYTES
 from wire.message import (
     MAX_MESSAGE_BYTES,
     REVISION,
@@ -51,6 +52,17 @@ from wire.observation import MAX_OBSERVATIONS, Outcome, StampSource, Train
 from wire.plan import Gate, Layer, Load, Order, Side, ThroughputPlan
 from wire.policy import DeviceValue, Policy, Role, Target, Transport
 from wire.slot import Direction, Grant, Method
+from wire.transfer import (
+    MAX_BINS,
+    MAX_SAMPLES,
+    Box,
+    Flow,
+    Headers,
+    HubLoad,
+    Purpose,
+    Transfer,
+    TransferOutcome,
+)
 
 DOCUMENT = Path(batch.__file__).parent.parent / "docs" / "wire-v1.md"
 TEXT = DOCUMENT.read_text()
@@ -79,6 +91,7 @@ FIELDS: list[tuple[str, tuple[str, ...]]] = [
         ("2.3", kind.__struct_fields__)
         for kind in (Exchange, Resolution, Path_, Hop, Reading, Power)
     ],
+    *[("2.4", kind.__struct_fields__) for kind in (Transfer, Flow, Headers, Box, HubLoad)],
     ("3.", receipt.Receipt._fields),
     ("4.1", Enrol.__struct_fields__),
     ("4.1", Enrolled.__struct_fields__),
@@ -110,6 +123,9 @@ def test_every_record_type_and_every_code_is_named() -> None:
         assert f"`{word}`" in section("2.3") + section("4.3")
     for code in (*Outcome, *StampSource):
         assert f"{code.value} {code.name}" in section("2.1")
+    assert f"`{Transfer.__struct_config__.tag}`" in section("2.4")
+    for word in (*TransferOutcome, *Purpose, *Method, *Direction):
+        assert f"`{word}`" in section("2.4")
     for reason in GapReason:
         assert f"`{reason}`" in section("2.2")
     for role in Role:
@@ -152,6 +168,9 @@ def test_every_limit_is_the_codes_own() -> None:
         ("1.1", codec.MAX_BODY_BYTES),
         ("1.1", codec.MAX_RAW_BYTES),
         ("2.1", MAX_OBSERVATIONS),
+        ("2.4", MAX_BINS),
+        ("2.4", MAX_SAMPLES),
+        ("7.", MAX_KNOCK_BYTES),
         ("4. ", MAX_MESSAGE_BYTES),
         ("5.", MAX_DETAIL),
     ]:
