@@ -39,7 +39,7 @@ from wire.plan import Order
 from wire.policy import Policy
 
 if TYPE_CHECKING:
-    from agent.throughput import Loads, Throughput
+    from agent.loads import Loads, Throughput
 
 log = logging.getLogger(__name__)
 STATUS_WINDOW_S = 10.0
@@ -90,7 +90,7 @@ class Agent:
 
     def _tests(self, loads: "Loads") -> "Throughput":
         # A fifth of the agent's start, which a box that tests nothing does not pay.
-        from agent.throughput import Parts, Throughput
+        from agent.loads import Parts, Throughput
 
         parts = Parts(
             loads=loads,
