@@ -1,0 +1,554 @@
+"""Dedicated or not: a verdict for every link and direction, from tests, and why.
+
+Three statements are kept apart: the shortfall (a fact about the days measured), the finding (an
+inference about the link, by rule v2 or rule O) and what corroborates it (never more than that).
+Stability and experiment G stand beside the finding and do not touch it. Same input, same bytes.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from collector.audit import evidence, gates, rules
+from collector.audit.capacity import Promise
+from collector.audit.diurnal import Elevation, Rhythm, rhythm
+from collector.audit.evidence import Daily, Direction, Part, Placed, Quality, Test
+from collector.audit.gates import Circumstances, GateResult, Plan, Shown
+from collector.audit.rates import SimulatedRate, rates_of
+from collector.audit.rules import Bounds, Cause, Lack, Quarter, Rule, Window
+from collector.audit.shaping import Burst, Shape, Shaping, shaping
+from collector.audit.stability import Stability
+from collector.audit.statistics import (
+    benjamini_hochberg,
+    benjamini_yekutieli,
+    e_benjamini_hochberg,
+)
+from collector.audit.together import Together
+
+METHOD = "dedicated-1"
+"""Changes whenever a verdict on the same input may change."""
+REBUTTAL_DAYS = 14
+
+
+class Finding(StrEnum):
+    """Of a link and direction."""
+
+    DEDICATED = "dedicated"
+    NOT_DEDICATED = "not_dedicated"
+    INSUFFICIENT = "insufficient"
+
+
+class Standing(StrEnum):
+    """Whether a finding may be published."""
+
+    FINAL = "final"
+    PRELIMINARY = "preliminary"
+    """shared with the provider only"""
+
+
+class Pending(StrEnum):
+    """What a preliminary finding waits for."""
+
+    REBUTTAL = "rebuttal"
+    """the provider has not had the raw data for 14 days"""
+    OBJECTION = "objection"
+    """the provider objected and nobody has settled it"""
+    GATES = "gates"
+    """gates that nobody has shown to hold"""
+    SECOND_WINDOW = "second_window"
+    """the window before was not measured"""
+
+
+class Rebuttal(msgspec.Struct, frozen=True):
+    """Whether the provider had its say."""
+
+    delivered: date | None = None
+    """When it received the raw data."""
+    objection_open: bool = False
+
+
+class Case(msgspec.Struct, frozen=True):
+    """All there is on one link in one direction."""
+
+    link: str
+    direction: Direction
+    zone: str
+    """Of the site: WIB, WITA, WIT or IANA."""
+    promise: Promise
+    tests: tuple[Test, ...]
+    plan: Plan = Plan()
+    circumstances: Circumstances = Circumstances()
+    rebuttal: Rebuttal = Rebuttal()
+    tickets: tuple[date, ...] = ()
+    """Local days on which the provider has a ticket for an incident."""
+    long_runs: tuple[Burst | None, ...] = ()
+    """What `shaping.burst` found in each long run."""
+    stability: Stability | None = None
+    together: Together | None = None
+    elevation: Elevation | None = None
+
+
+class Look(msgspec.Struct, frozen=True):
+    """At what the audit looks, and when. Looking again and again would spoil the error rates."""
+
+    until: date
+    """Local day after the last one judged: a month's end, for rule O a quarter's."""
+    as_of: date
+    """The day of the audit, for the rebuttal's time."""
+
+
+class BadDay(msgspec.Struct, frozen=True):
+    """A day below 0.90: median, least and best attainment of its peak tests."""
+
+    date: date
+    median: float
+    least: float
+    best: float
+    tests: int
+    ticket: bool
+
+
+class Shortfall(msgspec.Struct, frozen=True):
+    """CIR_SHORTFALL: a fact about the days from `first` to `last`, and no more than that."""
+
+    first: date
+    last: date
+    valid_days: int
+    bad_days: tuple[BadDay, ...]
+    allowed_share: float = rules.BAD_RATE
+
+    @property
+    def share(self) -> float | None:
+        """Bad days of the valid ones."""
+        return len(self.bad_days) / self.valid_days if self.valid_days else None
+
+
+class Obstacle(StrEnum):
+    """Why a rule that points at the link does not convict it."""
+
+    ONE_WINDOW = "one_window"
+    """rule v2: the window before was not measured"""
+    NOT_REPEATED = "not_repeated"
+    """rule v2: only one of the two windows points, or each at something else"""
+    GATE = "gate"
+    PERSISTENT = "persistent"
+    """days depend on the day before too much to be counted"""
+    ANCHORS_DISAGREE = "anchors_disagree"
+    FAMILY = "family"
+    """not rejected among all links that were audited together"""
+    DEPENDENT_FAMILY = "dependent_family"
+    """Benjamini-Yekutieli disagrees with Benjamini-Hochberg"""
+
+
+class Blocked(msgspec.Struct, frozen=True):
+    """A rule that points at the link, and what stands in its way."""
+
+    rule: Rule
+    cause: Cause
+    obstacles: tuple[Obstacle, ...]
+    persistence: float | None = None
+    anchors: tuple[str, ...] = ()
+
+
+class Alarm(StrEnum):
+    """Running values that call for attention and prove nothing."""
+
+    P_LINK = "p_link"
+    """p of the newest window below 0.05"""
+    P_QUARTER = "p_quarter"
+    """p of weekly occupancy below 0.05"""
+    E_BAD_DAYS = "e_bad_days"
+    E_SHIFT = "e_shift"
+    RULE_BLOCKED = "rule_blocked"
+
+
+class Family(msgspec.Struct, frozen=True):
+    """The link among all (link, direction) audited together; adjusted p-values."""
+
+    links: int
+    windows_bh: float
+    windows_by: float
+    windows_e_bh: bool
+    """Whether month-end e-BH rejects at q = 0.001 as well; told, not used."""
+    peak_only_bh: float
+    peak_only_by: float
+    bad_bh: float
+    bad_by: float
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A test that was not used, and why."""
+
+    start_ns: int
+    reason: str
+
+
+class Used(msgspec.Struct, frozen=True):
+    """What became of the tests of the quarter."""
+
+    peak: int
+    off_peak: int
+    lower_bounds: int
+    """Peak tests of quality B: they can clear the link and cannot accuse it."""
+    rejected: tuple[Rejected, ...]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The answer for one link and direction, with all that it rests on."""
+
+    method: str
+    link: str
+    direction: Direction
+    zone: str
+    promise: Promise
+    until: date
+    input_sha256: str
+    finding: Finding
+    cause: Cause | None
+    rule: Rule | None
+    standing: Standing
+    pending: tuple[Pending, ...]
+    watch: bool
+    """Insufficient, but worth watching."""
+    alarms: tuple[Alarm, ...]
+    blocked: tuple[Blocked, ...]
+    lacks: tuple[Lack, ...]
+    """Why the newest window does not show the link dedicated."""
+    gates: tuple[GateResult, ...]
+    """Of the newest window, the one before and the quarter."""
+    shortfall: Shortfall
+    newest: Window
+    previous: Window
+    quarter: Quarter
+    bounds: Bounds | None
+    """Of the newest window."""
+    family: Family
+    shaping: Shaping
+    rhythm: Rhythm | None
+    elevation: Elevation | None
+    stability: Stability | None
+    together: Together | None
+    used: Used
+    rates: tuple[SimulatedRate, ...]
+    """Simulated error rates that must be quoted with the finding."""
+
+
+class _Evidence(NamedTuple):
+    """A case read once."""
+
+    case: Case
+    digest: str
+    placed: list[Placed]
+    judged: dict[date, Daily]
+    newest: Window
+    previous: Window
+    quarter: Quarter
+    gates: tuple[list[GateResult], list[GateResult], list[GateResult]]
+    """Newest window, the one before, quarter."""
+
+
+def audit(cases: Sequence[Case], look: Look) -> tuple[Verdict, ...]:
+    """A verdict for each case, in the order given. Raises ValueError for an unknown zone and for
+    two cases of the same link and direction."""
+    seen: set[tuple[str, Direction]] = set()
+    for case in cases:
+        if (case.link, case.direction) in seen:
+            raise ValueError(f"link {case.link!r} {case.direction} is there twice")
+        seen.add((case.link, case.direction))
+    read = [_read(case, look) for case in cases]
+    families = _families(read)
+    return tuple(_verdict(one, family, look) for one, family in zip(read, families, strict=True))
+
+
+def encode(verdicts: Sequence[Verdict]) -> bytes:
+    """Verdicts as JSON, the same bytes for the same input.
+
+    Twelve significant digits: what lies behind depends on the processor's rounding.
+    """
+    return msgspec.json.encode(_rounded(msgspec.to_builtins(verdicts)), order="sorted")
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, float):
+        return float(f"{value:.12g}")
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(one) for one in value]
+    return value
+
+
+def _digest(case: Case, look: Look) -> str:
+    tests = sorted(case.tests, key=lambda one: (one.start_ns, msgspec.json.encode(one)))
+    ordered = msgspec.structs.replace(case, tests=tuple(tests))
+    data = msgspec.json.encode([METHOD, ordered, look], order="sorted")
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read(case: Case, look: Look) -> _Evidence:
+    where = evidence.zone(case.zone)
+    first = look.until - timedelta(days=rules.QUARTER)
+    own = [test for test in case.tests if test.direction is case.direction]
+    placed = evidence.place(own, where)
+    days = evidence.days(one for one in placed if first <= one.date < look.until)
+    judged = {
+        when: daily
+        for when, day in days.items()
+        if (daily := evidence.judge(day, case.plan.minimum_peak)) is not None
+    }
+    before = look.until - timedelta(days=rules.WINDOW)
+    stretches = ((look.until, rules.WINDOW), (before, rules.WINDOW), (look.until, rules.QUARTER))
+
+    def gated(until: date, length: int) -> list[GateResult]:
+        stretch = (until - timedelta(days=length), until - timedelta(days=1))
+        inside = [day for when, day in days.items() if stretch[0] <= when <= stretch[1]]
+        judged_span = rules.span(judged, until, length)
+        return [
+            *gates.counted(inside, judged_span, case.plan, stretch),
+            *gates.answered(case.circumstances, placed, stretch),
+        ]
+
+    return _Evidence(
+        case,
+        _digest(case, look),
+        placed,
+        judged,
+        rules.window(rules.span(judged, look.until, rules.WINDOW), look.until),
+        rules.window(rules.span(judged, before, rules.WINDOW), before),
+        rules.quarter(rules.span(judged, look.until, rules.QUARTER), look.until),
+        (gated(*stretches[0]), gated(*stretches[1]), gated(*stretches[2])),
+    )
+
+
+def _failed(results: Sequence[GateResult]) -> bool:
+    return any(one.shown is Shown.FAILED for one in results)
+
+
+def _families(read: Sequence[_Evidence]) -> list[Family]:
+    """Every case counts; one whose gates fail brings no evidence (p = 1, e = 1) into it."""
+    windows, e_values, peak_only, bad = [], [], [], []
+    for one in read:
+        newest_fails, quarter_fails = _failed(one.gates[0]), _failed(one.gates[2])
+        windows.append(1.0 if newest_fails else one.newest.p_link)
+        # The mean of two e-values is one, whatever their dependence.
+        mean = (one.newest.e_bad + one.newest.e_shift) / 2
+        e_values.append(1.0 if newest_fails else mean)
+        peak_only.append(1.0 if quarter_fails else one.quarter.p_peak_only)
+        bad.append(1.0 if quarter_fails else one.quarter.p_bad)
+    columns = zip(
+        benjamini_hochberg(windows),
+        benjamini_yekutieli(windows),
+        e_benjamini_hochberg(e_values, rules.Q_WINDOWS),
+        benjamini_hochberg(peak_only),
+        benjamini_yekutieli(peak_only),
+        benjamini_hochberg(bad),
+        benjamini_yekutieli(bad),
+        strict=True,
+    )
+    return [Family(len(read), *row) for row in columns]
+
+
+def _by_windows(one: _Evidence, family: Family, look: Look) -> list[Blocked]:
+    """What rule v2 points at, each with what stands in its way; nothing does if it convicts."""
+    common: list[Obstacle] = []
+    if one.previous.valid_days == 0:
+        common.append(Obstacle.ONE_WINDOW)
+    if _failed(one.gates[0]) or _failed(one.gates[1]):
+        common.append(Obstacle.GATE)
+    if family.windows_bh > rules.Q_WINDOWS:
+        common.append(Obstacle.FAMILY)
+    elif family.windows_by > rules.Q_WINDOWS:
+        common.append(Obstacle.DEPENDENT_FAMILY)
+    days = rules.span(one.judged, look.until, 2 * rules.WINDOW)
+    repeated = rules.both_windows(one.newest, one.previous)
+    pointed = []
+    for cause in one.newest.causes:
+        once = [] if cause in repeated or not one.previous.valid_days else [Obstacle.NOT_REPEATED]
+        pointed.append(_blocked(one, Blocked(Rule.V2, cause, (*common, *once)), days))
+    return pointed
+
+
+def _by_quarter(one: _Evidence, family: Family, look: Look) -> list[Blocked]:
+    """Rule O, in the same way."""
+    days = rules.span(one.judged, look.until, rules.QUARTER)
+    pointed = []
+    for cause in one.quarter.causes:
+        obstacles = [Obstacle.GATE] if _failed(one.gates[2]) else []
+        adjusted = family.peak_only_bh if cause is Cause.CONTENDED else family.bad_bh
+        if adjusted > rules.Q_QUARTER:
+            obstacles.append(Obstacle.FAMILY)
+        pointed.append(_blocked(one, Blocked(Rule.O, cause, tuple(obstacles)), days))
+    return pointed
+
+
+def _blocked(one: _Evidence, so_far: Blocked, days: rules.Span) -> Blocked:
+    """With the obstacles that both rules know: persistence, and anchors that disagree."""
+    obstacles = list(so_far.obstacles)
+    correlation = rules.persistence(days, so_far.cause, so_far.rule)
+    if correlation is not None and correlation > rules.PERSISTENCE:
+        obstacles.append(Obstacle.PERSISTENT)
+    contended = so_far.cause is Cause.CONTENDED
+    accused = [day for day in days if day is not None and (day.shifted if contended else day.bad)]
+    anchors = gates.anchors_disagree(one.placed, accused, so_far.cause)
+    if anchors:
+        obstacles.append(Obstacle.ANCHORS_DISAGREE)
+    return Blocked(so_far.rule, so_far.cause, tuple(obstacles), correlation, anchors)
+
+
+class _Conclusion(NamedTuple):
+    finding: Finding
+    cause: Cause | None
+    rule: Rule | None
+    blocked: tuple[Blocked, ...]
+
+
+def _conclude(one: _Evidence, family: Family, look: Look, cleared: bool) -> _Conclusion:
+    pointing = [*_by_windows(one, family, look), *_by_quarter(one, family, look)]
+    blocked = tuple(found for found in pointing if found.obstacles)
+    for found in pointing:
+        if not found.obstacles:
+            return _Conclusion(Finding.NOT_DEDICATED, found.cause, found.rule, blocked)
+    if cleared and not _failed(one.gates[0]):
+        return _Conclusion(Finding.DEDICATED, None, None, blocked)
+    return _Conclusion(Finding.INSUFFICIENT, None, None, blocked)
+
+
+def _alarms(one: _Evidence, blocked: Sequence[Blocked]) -> tuple[Alarm, ...]:
+    quarter_p = min(one.quarter.p_peak_only, one.quarter.p_bad)
+    raised = {
+        Alarm.P_LINK: one.newest.p_link < rules.WATCH_P,
+        Alarm.P_QUARTER: quarter_p < rules.WATCH_P,
+        Alarm.E_BAD_DAYS: one.newest.e_bad >= rules.ALARM,
+        Alarm.E_SHIFT: one.newest.e_shift >= rules.ALARM,
+        Alarm.RULE_BLOCKED: bool(blocked),
+    }
+    return tuple(alarm for alarm, up in raised.items() if up)
+
+
+def _spoken_for(one: _Evidence, rule: Rule | None) -> list[GateResult]:
+    """The gates that the finding rests on."""
+    newest, previous, quarter = one.gates
+    if rule is Rule.V2:
+        return [*newest, *previous]
+    return quarter if rule is Rule.O else newest
+
+
+def _pending(one: _Evidence, found: _Conclusion, look: Look) -> tuple[Pending, ...]:
+    waits = []
+    if any(Obstacle.ONE_WINDOW in blocked.obstacles for blocked in found.blocked):
+        waits.append(Pending.SECOND_WINDOW)
+    if found.finding is Finding.INSUFFICIENT:
+        return tuple(waits)
+    if any(gate.shown is Shown.NOT_SHOWN for gate in _spoken_for(one, found.rule)):
+        waits.append(Pending.GATES)
+    if found.finding is Finding.NOT_DEDICATED:
+        rebuttal = one.case.rebuttal
+        days = timedelta(days=REBUTTAL_DAYS)
+        if rebuttal.delivered is None or look.as_of < rebuttal.delivered + days:
+            waits.append(Pending.REBUTTAL)
+        if rebuttal.objection_open:
+            waits.append(Pending.OBJECTION)
+    return tuple(waits)
+
+
+def _shortfall(one: _Evidence) -> Shortfall:
+    tickets = set(one.case.tickets)
+    bad = tuple(
+        BadDay(
+            day.date,
+            day.peak,
+            min(day.day.peak),
+            max(day.day.peak),
+            len(day.day.peak),
+            day.date in tickets,
+        )
+        for _, day in sorted(one.judged.items())
+        if day.bad
+    )
+    return Shortfall(one.quarter.first, one.quarter.last, len(one.judged), bad)
+
+
+def _used(one: _Evidence) -> Used:
+    """Every test of the case is counted once: used, or rejected with its reason."""
+    first, last = one.quarter.first, one.quarter.last
+    used = {"peak": 0, "off_peak": 0, "lower_bounds": 0}
+    rejected = [
+        Rejected(test.start_ns, "other direction")
+        for test in one.case.tests
+        if test.direction is not one.case.direction
+    ]
+    for test, when, _, part in one.placed:
+        reason = None
+        if not first <= when <= last:
+            reason = "outside the quarter"
+        elif not test.valid:
+            reason = test.reason or "not valid, no reason told"
+        elif part is Part.OTHER:
+            reason = "neither peak nor off-peak hours"
+        elif test.quality is Quality.A:
+            used[part.value] += 1
+        elif part is Part.PEAK:
+            used["lower_bounds"] += 1
+        else:
+            reason = "off-peak with unknown cross-traffic"
+        if reason is not None:
+            rejected.append(Rejected(test.start_ns, reason))
+    rejected.sort(key=lambda row: (row.start_ns, row.reason))
+    return Used(used["peak"], used["off_peak"], used["lower_bounds"], tuple(rejected))
+
+
+def _rhythm(one: _Evidence, seed: int) -> Rhythm | None:
+    days: dict[date, list[tuple[float, float]]] = {}
+    for test, when, hour, _ in one.placed:
+        inside = one.quarter.first <= when <= one.quarter.last
+        if inside and test.valid and test.quality is Quality.A:
+            days.setdefault(when, []).append((hour, test.attainment))
+    return rhythm(list(days.values()), seed)
+
+
+def _verdict(one: _Evidence, family: Family, look: Look) -> Verdict:
+    case = one.case
+    seed = int(one.digest[:16], 16)
+    limits = rules.bounds(rules.span(one.judged, look.until, rules.WINDOW), seed)
+    lacking = rules.lacks(one.newest, limits)
+    shape = shaping(case.long_runs, case.promise.expected_mbps)
+    cleared = not lacking and shape.shape is not Shape.SHAPED_BELOW_CIR
+    found = _conclude(one, family, look, cleared)
+    alarms = _alarms(one, found.blocked)
+    pending = _pending(one, found, look)
+    return Verdict(
+        method=METHOD,
+        link=case.link,
+        direction=case.direction,
+        zone=case.zone,
+        promise=case.promise,
+        until=look.until,
+        input_sha256=one.digest,
+        finding=found.finding,
+        cause=found.cause,
+        rule=found.rule,
+        standing=Standing.PRELIMINARY if pending else Standing.FINAL,
+        pending=pending,
+        watch=found.finding is Finding.INSUFFICIENT and bool(alarms),
+        alarms=alarms,
+        blocked=found.blocked,
+        lacks=lacking,
+        gates=tuple(gate for results in one.gates for gate in results),
+        shortfall=_shortfall(one),
+        newest=one.newest,
+        previous=one.previous,
+        quarter=one.quarter,
+        bounds=limits,
+        family=family,
+        shaping=shape,
+        rhythm=_rhythm(one, seed),
+        elevation=case.elevation,
+        stability=case.stability,
+        together=case.together,
+        used=_used(one),
+        rates=rates_of(found.rule),
+    )
