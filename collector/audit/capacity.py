@@ -42,6 +42,11 @@ class Promise(msgspec.Struct, frozen=True):
             raise ValueError(f"CIR {self.cir_mbps!r}: expected Mbit/s above 0")
 
     @property
+    def framed(self) -> bool:
+        """Whether a VLAN tag takes its part: IP packets are counted without."""
+        return self.vlan and self.layer is not Layer.IP
+
+    @property
     def expected_mbps(self) -> float:
         """IP rate that the promise leaves in full-size packets."""
         return self.cir_mbps * ip_share(self.layer, vlan=self.vlan)

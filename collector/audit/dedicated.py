@@ -119,12 +119,9 @@ class Shortfall(msgspec.Struct, frozen=True):
     last: date
     valid_days: int
     bad_days: tuple[BadDay, ...]
+    share: float | None
+    """Bad days of the valid ones."""
     allowed_share: float = rules.BAD_RATE
-
-    @property
-    def share(self) -> float | None:
-        """Bad days of the valid ones."""
-        return len(self.bad_days) / self.valid_days if self.valid_days else None
 
 
 class Obstacle(StrEnum):
@@ -144,14 +141,16 @@ class Obstacle(StrEnum):
     """Benjamini-Yekutieli disagrees with Benjamini-Hochberg"""
 
 
-class Blocked(msgspec.Struct, frozen=True):
-    """A rule that points at the link, and what stands in its way."""
+class Accusation(msgspec.Struct, frozen=True):
+    """A rule that points at the link, and what stands in its way: it convicts if nothing does."""
 
     rule: Rule
     cause: Cause
     obstacles: tuple[Obstacle, ...]
     persistence: float | None = None
+    """Lag-1 correlation of the days that the rule counts; None where it is undefined."""
     anchors: tuple[str, ...] = ()
+    """Far ends that do not agree."""
 
 
 class Alarm(StrEnum):
@@ -180,8 +179,18 @@ class Family(msgspec.Struct, frozen=True):
     bad_by: float
 
 
+class Rejection(StrEnum):
+    """Why we do not use a test that is valid by itself."""
+
+    OTHER_DIRECTION = "other direction"
+    OUTSIDE = "outside the quarter"
+    UNTOLD = "not valid, no reason told"
+    OTHER_HOURS = "neither peak nor off-peak hours"
+    UNCOMPARED = "off-peak with unknown cross-traffic"
+
+
 class Rejected(msgspec.Struct, frozen=True):
-    """A test that was not used, and why."""
+    """A test that was not used, and why: a Rejection, or what the measuring side told."""
 
     start_ns: int
     reason: str
@@ -215,7 +224,7 @@ class Verdict(msgspec.Struct, frozen=True):
     watch: bool
     """Insufficient, but worth watching."""
     alarms: tuple[Alarm, ...]
-    blocked: tuple[Blocked, ...]
+    accusations: tuple[Accusation, ...]
     lacks: tuple[Lack, ...]
     """Why the newest window does not show the link dedicated."""
     gates: tuple[GateResult, ...]
@@ -352,7 +361,7 @@ def _families(read: Sequence[_Evidence]) -> list[Family]:
     return [Family(len(read), *row) for row in columns]
 
 
-def _by_windows(one: _Evidence, family: Family, look: Look) -> list[Blocked]:
+def _by_windows(one: _Evidence, family: Family, look: Look) -> list[Accusation]:
     """What rule v2 points at, each with what stands in its way; nothing does if it convicts."""
     common: list[Obstacle] = []
     if one.previous.valid_days == 0:
@@ -368,11 +377,11 @@ def _by_windows(one: _Evidence, family: Family, look: Look) -> list[Blocked]:
     pointed = []
     for cause in one.newest.causes:
         once = [] if cause in repeated or not one.previous.valid_days else [Obstacle.NOT_REPEATED]
-        pointed.append(_blocked(one, Blocked(Rule.V2, cause, (*common, *once)), days))
+        pointed.append(_common(one, Accusation(Rule.V2, cause, (*common, *once)), days))
     return pointed
 
 
-def _by_quarter(one: _Evidence, family: Family, look: Look) -> list[Blocked]:
+def _by_quarter(one: _Evidence, family: Family, look: Look) -> list[Accusation]:
     """Rule O, in the same way."""
     days = rules.span(one.judged, look.until, rules.QUARTER)
     pointed = []
@@ -381,11 +390,11 @@ def _by_quarter(one: _Evidence, family: Family, look: Look) -> list[Blocked]:
         adjusted = family.peak_only_bh if cause is Cause.CONTENDED else family.bad_bh
         if adjusted > rules.Q_QUARTER:
             obstacles.append(Obstacle.FAMILY)
-        pointed.append(_blocked(one, Blocked(Rule.O, cause, tuple(obstacles)), days))
+        pointed.append(_common(one, Accusation(Rule.O, cause, tuple(obstacles)), days))
     return pointed
 
 
-def _blocked(one: _Evidence, so_far: Blocked, days: rules.Span) -> Blocked:
+def _common(one: _Evidence, so_far: Accusation, days: rules.Span) -> Accusation:
     """With the obstacles that both rules know: persistence, and anchors that disagree."""
     obstacles = list(so_far.obstacles)
     correlation = rules.persistence(days, so_far.cause, so_far.rule)
@@ -396,28 +405,31 @@ def _blocked(one: _Evidence, so_far: Blocked, days: rules.Span) -> Blocked:
     anchors = gates.anchors_disagree(one.placed, accused, so_far.cause)
     if anchors:
         obstacles.append(Obstacle.ANCHORS_DISAGREE)
-    return Blocked(so_far.rule, so_far.cause, tuple(obstacles), correlation, anchors)
+    return Accusation(so_far.rule, so_far.cause, tuple(obstacles), correlation, anchors)
 
 
 class _Conclusion(NamedTuple):
     finding: Finding
     cause: Cause | None
     rule: Rule | None
-    blocked: tuple[Blocked, ...]
+    accusations: tuple[Accusation, ...]
+
+    @property
+    def blocked(self) -> list[Accusation]:
+        return [one for one in self.accusations if one.obstacles]
 
 
 def _conclude(one: _Evidence, family: Family, look: Look, cleared: bool) -> _Conclusion:
-    pointing = [*_by_windows(one, family, look), *_by_quarter(one, family, look)]
-    blocked = tuple(found for found in pointing if found.obstacles)
+    pointing = (*_by_windows(one, family, look), *_by_quarter(one, family, look))
     for found in pointing:
         if not found.obstacles:
-            return _Conclusion(Finding.NOT_DEDICATED, found.cause, found.rule, blocked)
+            return _Conclusion(Finding.NOT_DEDICATED, found.cause, found.rule, pointing)
     if cleared and not _failed(one.gates[0]):
-        return _Conclusion(Finding.DEDICATED, None, None, blocked)
-    return _Conclusion(Finding.INSUFFICIENT, None, None, blocked)
+        return _Conclusion(Finding.DEDICATED, None, None, pointing)
+    return _Conclusion(Finding.INSUFFICIENT, None, None, pointing)
 
 
-def _alarms(one: _Evidence, blocked: Sequence[Blocked]) -> tuple[Alarm, ...]:
+def _alarms(one: _Evidence, blocked: Sequence[Accusation]) -> tuple[Alarm, ...]:
     quarter_p = min(one.quarter.p_peak_only, one.quarter.p_bad)
     raised = {
         Alarm.P_LINK: one.newest.p_link < rules.WATCH_P,
@@ -439,7 +451,7 @@ def _spoken_for(one: _Evidence, rule: Rule | None) -> list[GateResult]:
 
 def _pending(one: _Evidence, found: _Conclusion, look: Look) -> tuple[Pending, ...]:
     waits = []
-    if any(Obstacle.ONE_WINDOW in blocked.obstacles for blocked in found.blocked):
+    if any(Obstacle.ONE_WINDOW in blocked.obstacles for blocked in found.accusations):
         waits.append(Pending.SECOND_WINDOW)
     if found.finding is Finding.INSUFFICIENT:
         return tuple(waits)
@@ -469,7 +481,9 @@ def _shortfall(one: _Evidence) -> Shortfall:
         for _, day in sorted(one.judged.items())
         if day.bad
     )
-    return Shortfall(one.quarter.first, one.quarter.last, len(one.judged), bad)
+    valid = len(one.judged)
+    share = len(bad) / valid if valid else None
+    return Shortfall(one.quarter.first, one.quarter.last, valid, bad, share)
 
 
 def _used(one: _Evidence) -> Used:
@@ -477,24 +491,24 @@ def _used(one: _Evidence) -> Used:
     first, last = one.quarter.first, one.quarter.last
     used = {"peak": 0, "off_peak": 0, "lower_bounds": 0}
     rejected = [
-        Rejected(test.start_ns, "other direction")
+        Rejected(test.start_ns, Rejection.OTHER_DIRECTION.value)
         for test in one.case.tests
         if test.direction is not one.case.direction
     ]
     for test, when, _, part in one.placed:
-        reason = None
+        reason: str | None = None
         if not first <= when <= last:
-            reason = "outside the quarter"
+            reason = Rejection.OUTSIDE.value
         elif not test.valid:
-            reason = test.reason or "not valid, no reason told"
+            reason = test.reason or Rejection.UNTOLD.value
         elif part is Part.OTHER:
-            reason = "neither peak nor off-peak hours"
+            reason = Rejection.OTHER_HOURS.value
         elif test.quality is Quality.A:
             used[part.value] += 1
         elif part is Part.PEAK:
             used["lower_bounds"] += 1
         else:
-            reason = "off-peak with unknown cross-traffic"
+            reason = Rejection.UNCOMPARED.value
         if reason is not None:
             rejected.append(Rejected(test.start_ns, reason))
     rejected.sort(key=lambda row: (row.start_ns, row.reason))
@@ -535,7 +549,7 @@ def _verdict(one: _Evidence, family: Family, look: Look) -> Verdict:
         pending=pending,
         watch=found.finding is Finding.INSUFFICIENT and bool(alarms),
         alarms=alarms,
-        blocked=found.blocked,
+        accusations=found.accusations,
         lacks=lacking,
         gates=tuple(gate for results in one.gates for gate in results),
         shortfall=_shortfall(one),

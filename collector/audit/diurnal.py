@@ -24,6 +24,10 @@ IDLE_BELOW = 0.30
 """Own use of the CIR above which a bin's delay may be the user's own queue."""
 
 
+_TURNS = np.exp(2j * np.pi * np.arange(24) / 24)
+"""What an hour's turn multiplies by, for every hour."""
+
+
 class Rhythm(msgspec.Struct, frozen=True):
     """Daily swing of attainment: y = mean + amplitude cos(2 pi (t - peak_hour) / 24)."""
 
@@ -34,10 +38,8 @@ class Rhythm(msgspec.Struct, frozen=True):
     p: float | None
     """Share of turned days with such a swing or more; None where it was not asked for."""
 
-    @property
-    def material(self) -> bool:
-        """Large enough and unlikely enough to speak of."""
-        return self.p is not None and self.p < MATERIAL_P and self.amplitude >= MATERIAL_AMPLITUDE
+    material: bool
+    """Large enough and unlikely enough to speak of."""
 
 
 class Moments(NamedTuple):
@@ -68,7 +70,7 @@ def _fit(moments: Moments, turns: np.ndarray) -> np.ndarray:
     """Complex amplitude for each row of `turns` (unit numbers, one per day)."""
     count, total = moments.tests.sum(), moments.total.sum()
     first = turns @ moments.first
-    second = (turns**2) @ moments.second
+    second = (turns * turns) @ moments.second
     product = turns @ moments.product
     normal = np.empty((len(turns), 3, 3))
     normal[:, 0, 0] = count
@@ -98,10 +100,12 @@ def rhythm(
     p = None
     if shifts:
         hours = Draws(seed, shifts).below(24, len(moments.tests))
-        turned = np.abs(_fit(moments, np.exp(2j * np.pi * hours / 24)))
+        turned = np.abs(_fit(moments, _TURNS[hours]))
         # Equal up to rounding counts as reached: a turn by 0 h of all days must.
         p = (1 + int((turned >= abs(found) * (1 - 1e-12)).sum())) / (1 + shifts)
-    return Rhythm(abs(found), math.atan2(found.imag, found.real) * 12 / math.pi % 24, p)
+    amplitude = abs(found)
+    material = p is not None and p < MATERIAL_P and amplitude >= MATERIAL_AMPLITUDE
+    return Rhythm(amplitude, math.atan2(found.imag, found.real) * 12 / math.pi % 24, p, material)
 
 
 class DelayBin(NamedTuple):

@@ -9,7 +9,6 @@ from enum import StrEnum
 import msgspec
 
 from collector.audit.rules import Rule
-from collector.audit.statistics import clopper_pearson_upper
 
 
 class State(StrEnum):
@@ -44,11 +43,8 @@ class SimulatedRate(msgspec.Struct, frozen=True):
     state: State
     accused: int
     runs: int
-
-    @property
-    def upper(self) -> float:
-        """95 % upper bound of the rate."""
-        return clopper_pearson_upper(self.accused, self.runs, 0.95)
+    upper: float
+    """95 % upper bound of the rate."""
 
 
 RATES: tuple[SimulatedRate, ...] = ()

@@ -108,34 +108,29 @@ class Window(msgspec.Struct, frozen=True):
     shifted_weeks: int
     e_bad: float
     e_shift: float
+    p_link: float
+    """Both tests together, doubled for asking twice."""
+    bad_share: float | None
+    """Of the valid days."""
+    causes: tuple[Cause, ...] = ()
+    """What this window points at, contention first; both conditions can hold."""
 
-    @property
-    def p_link(self) -> float:
-        """Both tests together, doubled for asking twice."""
-        return min(1.0, 2 * min(self.p_bad, self.p_shift))
 
-    @property
-    def bad_share(self) -> float | None:
-        """Of the valid days."""
-        return self.bad_days / self.valid_days if self.valid_days else None
-
-    @property
-    def causes(self) -> tuple[Cause, ...]:
-        """What this window points at, contention first; both conditions can hold."""
-        if self.p_link >= LINK_P:
-            return ()
-        contended = (
-            self.p_shift < TEST_P
-            and self.shift is not None
-            and self.shift >= EFFECT
-            and self.shifted_weeks >= WEEKS_NEEDED
-        )
-        under = (
-            self.p_bad < TEST_P
-            and self.bad_days >= BAD_SHARE * self.valid_days
-            and self.bad_weeks >= WEEKS_NEEDED
-        )
-        return _causes(contended, under)
+def _window_causes(figures: Window) -> tuple[Cause, ...]:
+    if figures.p_link >= LINK_P:
+        return ()
+    contended = (
+        figures.p_shift < TEST_P
+        and figures.shift is not None
+        and figures.shift >= EFFECT
+        and figures.shifted_weeks >= WEEKS_NEEDED
+    )
+    under = (
+        figures.p_bad < TEST_P
+        and figures.bad_days >= BAD_SHARE * figures.valid_days
+        and figures.bad_weeks >= WEEKS_NEEDED
+    )
+    return _causes(contended, under)
 
 
 def _causes(contended: bool, under: bool) -> tuple[Cause, ...]:
@@ -154,15 +149,17 @@ def window(days: Span, until: date) -> Window:
     bad = sum(day.bad for day in valid)
     deltas = [day.delta for day in valid if day.delta is not None]
     weeks = _weeks(days)
-    return Window(
+    p_bad = binomial_tail(len(valid), bad, BAD_RATE)
+    # Rounded so that equal rates tie exactly.
+    p_shift = wilcoxon([round(delta - MARGIN, 9) for delta in deltas]).p
+    figures = Window(
         first=until - timedelta(days=len(days)),
         last=until - timedelta(days=1),
         valid_days=len(valid),
         bad_days=bad,
         delta_days=len(deltas),
-        p_bad=binomial_tail(len(valid), bad, BAD_RATE),
-        # Rounded so that equal rates tie exactly.
-        p_shift=wilcoxon([round(delta - MARGIN, 9) for delta in deltas]).p,
+        p_bad=p_bad,
+        p_shift=p_shift,
         shift=hodges_lehmann(deltas) if deltas else None,
         bad_weeks=sum(sum(day.bad for day in week) >= DAYS_IN_WEEK for week in weeks),
         shifted_weeks=sum(
@@ -170,7 +167,10 @@ def window(days: Span, until: date) -> Window:
         ),
         e_bad=e_process([day.bad for day in valid], *_BAD_BET),
         e_shift=e_process([day.shifted for day in valid if day.shifted is not None], *_SHIFT_BET),
+        p_link=min(1.0, 2 * min(p_bad, p_shift)),
+        bad_share=bad / len(valid) if valid else None,
     )
+    return msgspec.structs.replace(figures, causes=_window_causes(figures))
 
 
 class Quarter(msgspec.Struct, frozen=True):
@@ -187,24 +187,23 @@ class Quarter(msgspec.Struct, frozen=True):
     """First days of weeks with a bad day, whatever the rest of it was."""
     p_peak_only: float
     p_bad: float
-
-    @property
-    def causes(self) -> tuple[Cause, ...]:
-        """What the quarter points at, contention first, before the family of links is asked.
-
-        What is occupied by evenings is occupied by days: contention never comes alone.
-        """
-        return _causes(
-            self._enough(self.peak_only_weeks, self.peak_only_days),
-            self._enough(self.bad_weeks, self.bad_days),
-        )
+    causes: tuple[Cause, ...] = ()
+    """What the quarter points at, contention first, before the family of links is asked. What is
+    occupied by evenings is occupied by days, so contention never comes alone."""
 
     def p(self, cause: Cause) -> float:
         """p of the occupancy that `cause` rests on."""
         return self.p_peak_only if cause is Cause.CONTENDED else self.p_bad
 
-    def _enough(self, weeks: Sequence[date], days: int) -> bool:
-        return len(weeks) >= OCCUPIED and days >= OCCUPIED_SHARE * self.valid_days
+
+def _quarter_causes(figures: Quarter) -> tuple[Cause, ...]:
+    def enough(weeks: Sequence[date], days: int) -> bool:
+        return len(weeks) >= OCCUPIED and days >= OCCUPIED_SHARE * figures.valid_days
+
+    return _causes(
+        enough(figures.peak_only_weeks, figures.peak_only_days),
+        enough(figures.bad_weeks, figures.bad_days),
+    )
 
 
 def occupancy_p(weeks: int, occupied: int) -> float:
@@ -226,7 +225,7 @@ def quarter(days: Span, until: date) -> Quarter:
     bad = tuple(
         start for start, week in zip(starts, weeks, strict=True) if any(day.bad for day in week)
     )
-    return Quarter(
+    figures = Quarter(
         first=first,
         last=until - timedelta(days=1),
         valid_days=len(valid),
@@ -237,6 +236,7 @@ def quarter(days: Span, until: date) -> Quarter:
         p_peak_only=occupancy_p(len(weeks), len(peak_only)),
         p_bad=occupancy_p(len(weeks), len(bad)),
     )
+    return msgspec.structs.replace(figures, causes=_quarter_causes(figures))
 
 
 def persistence(days: Span, cause: Cause, rule: Rule) -> float | None:

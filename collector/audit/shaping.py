@@ -19,6 +19,8 @@ DROP = 0.9
 STEADY_S = 5.0
 """Seconds for which the later rate has to hold."""
 STEADY_COV = 0.05
+GROUP_S = 0.5
+"""Steadiness is judged over such means: bins of 0.1 s jitter by single packets."""
 AGREE = 0.20
 """How far a run's knee may lie from the median of all, as a share of it."""
 AGREEING_SHARE = 0.80
@@ -93,20 +95,21 @@ def burst(rates: Sequence[float], bin_s: float = 0.1) -> Burst | None:
     at = change_point(rates)
     if at is None:
         return None
-    before, after = rates[:at], rates[at:]
-    high, low = statistics.fmean(before), statistics.fmean(after)
-    if low > DROP * high or len(after) * bin_s < STEADY_S - bin_s / 2:
+    each = max(1, round(GROUP_S / bin_s))
+    # The bin of the knee belongs to both levels: half a second to settle.
+    before, after = rates[:at], rates[at + each :]
+    if len(after) * bin_s < STEADY_S - bin_s / 2:
         return None
-    if low <= 0 or _wander(after, bin_s) >= STEADY_COV:
+    high, low = statistics.fmean(before), statistics.fmean(after)
+    if low > DROP * high or low <= 0 or _wander(after, each) >= STEADY_COV:
         return None
     knee_s = at * bin_s
     octets = math.fsum(before) * bin_s * 1e6 / 8
     return Burst(high, low, knee_s, round(octets), round((high - low) * knee_s * 1e6 / 8))
 
 
-def _wander(rates: Sequence[float], bin_s: float) -> float:
-    """Coefficient of variation over whole 0.5-s means: bins of 0.1 s jitter by single packets."""
-    each = max(1, round(0.5 / bin_s))
+def _wander(rates: Sequence[float], each: int) -> float:
+    """Coefficient of variation of means over half a second."""
     means = [
         statistics.fmean(rates[at : at + each]) for at in range(0, len(rates) - each + 1, each)
     ]
@@ -135,6 +138,11 @@ class Shaping(msgspec.Struct, frozen=True):
     sustained_mbps: float | None = None
     knee_octets: int | None = None
     bucket_octets: int | None = None
+
+    @property
+    def knee_megabytes(self) -> float | None:
+        """Of 1 000 000 octets."""
+        return None if self.knee_octets is None else self.knee_octets / 1e6
 
 
 def shaping(runs: Sequence[Burst | None], expected_mbps: float) -> Shaping:
