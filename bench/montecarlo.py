@@ -12,6 +12,7 @@ that the named effect comes out: see `LINKS`.
 """
 
 import argparse
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from collector.audit.capacity import Layer, Promise
 from collector.audit.dedicated import Case, Finding, Look, audit
 from collector.audit.evidence import Daily, Day, Direction, Test
 from collector.audit.gates import Circumstances, Shown
+from collector.audit.rates import State
 from collector.audit.rules import Cause, Lack
 from collector.audit.shaping import Bucket, Burst, Shape, burst, shaping
 from collector.audit.statistics import (
@@ -114,6 +116,21 @@ LINKS = {
 }
 
 
+STATES = {
+    State.CLEAN: "clean",
+    State.BUSY: "busy",
+    State.WHOLE_DAY: "whole-day 5 %, corr .8",
+    State.EVENING: "evenings 5 %, corr .8",
+    State.EVENING_09: "evenings 5 %, corr .9",
+    State.BORDERLINE: "borderline",
+    State.QUARTER_EVENINGS: "one evening in four -22 %",
+    State.HALF_EVENINGS: "half of the evenings -22 %",
+    State.PEAK_20: "peak -20 %",
+    State.FLAT_80: "flat 80 %",
+}
+"""Which link stands for a state that verdicts quote (collector/audit/rates.py)."""
+
+
 # --- what is decided of one link alone, with all gates open
 
 
@@ -187,6 +204,8 @@ class Count:
 
     hits: int
     runs: int
+    rounding: int = 0
+    """Hits either way, where a table was rounded."""
 
     def __str__(self) -> str:
         low = clopper_pearson_lower(self.hits, self.runs, 0.975)
@@ -196,13 +215,21 @@ class Count:
 
 
 def told(rate: float | None, runs: int) -> Count | None:
-    """A figure of the tables as a count; None where they have none."""
-    return None if rate is None else Count(round(rate * runs), runs)
+    """A figure of the tables (three digits from 0.1 on, else two) as a count, None for none."""
+    if rate is None:
+        return None
+    digits = 3 if rate >= 0.1 else 2
+    half_unit = 0.5 * 10.0 ** (math.floor(math.log10(rate)) - digits + 1) if rate else 0.0
+    return Count(round(rate * runs), runs, round(half_unit * runs))
 
 
 def agree(table: Count, ours: Count) -> bool:
     """Whether one rate can have made both counts."""
-    rows = [[one.hits, one.runs - one.hits] for one in (table, ours)]
+    nearest = min(
+        (table.hits - table.rounding, table.hits, min(table.runs, table.hits + table.rounding)),
+        key=lambda hits: abs(hits / table.runs - ours.hits / ours.runs),
+    )
+    rows = [[nearest, table.runs - nearest], [ours.hits, ours.runs - ours.hits]]
     return float(stats.fisher_exact(rows).pvalue) > 0.001
 
 
@@ -224,7 +251,7 @@ class Report:
 
 # --- parts
 
-V2_TABLE = {
+V2_TABLE: dict[str, tuple[int, int | None, float | None]] = {
     "clean": (2000, 0, 0.999),
     "busy": (1000, 0, 0.738),
     "whole-day 5 %, corr 0": (2000, 0, 0.568),
@@ -238,6 +265,8 @@ V2_TABLE = {
     "peak -12 %": (300, 300, 0.0),
     "peak -20 %": (300, 300, 0.0),
     "flat 80 %": (300, 300, 0.0),
+    "evenings 5 %, corr 0": (2000, None, None),
+    "evenings 5 %, corr .9": (2000, None, None),
 }
 """Section 5.4: runs, NOT_DEDICATED, share found DEDICATED in the second window."""
 
@@ -252,14 +281,15 @@ def part_v2(report: Report, seed: int, scale: float) -> None:
     for at, (name, (runs, accused, cleared)) in enumerate(V2_TABLE.items()):
         rng = np.random.default_rng([seed, 1, at])
         acquittals = max(20, round(runs * scale))
-        many = acquittals * (MORE if accused < 10 else 1)
+        many = acquittals * (MORE if accused is None or accused < 10 else 1)
         bare = gated = free = 0
         for run in range(many):
             days = judged(LINKS[name].days(2 * rules.WINDOW, rng))
             bare += by_windows(days, persistence_gate=False) is not None
             gated += by_windows(days, persistence_gate=True) is not None
             free += run < acquittals and acquitted(days, run)
-        report.line(name, Count(accused, runs), Count(bare, many))
+        table = None if accused is None else Count(accused, runs)
+        report.line(name, table, Count(bare, many))
         report.line("  with the persistence gate", None, Count(gated, many))
         report.line("  DEDICATED", told(cleared, runs), Count(free, acquittals))
 

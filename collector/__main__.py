@@ -223,10 +223,12 @@ def links(config: Path, as_json: bool, url: str | None) -> None:
 @click.option("--lang", type=click.Choice(["en", "id"]), default="en", show_default=True)
 def verdict(file: Path, *, as_json: bool, full: bool, lang: str, **told: Any) -> None:
     """Dedicated or not: judge throughput tests that you already have."""
-    from collector import verdicts
-
     try:
+        from collector import verdicts
+
         click.echo(verdicts.answer(file, told, as_json=as_json, full=full, lang=lang), nl=False)
+    except ModuleNotFoundError as error:
+        _fail(ImportError(f"verdicts need {error.name}: install pantau[collector]"))
     except (OSError, ValueError) as error:
         _fail(error)
 

@@ -53,7 +53,7 @@ _EN = {
     "fact.ticket": ", the provider has a ticket",
     "window": (
         "{name} {first} to {last}: {bad} of {valid} days bad (p = {p_bad});"
-        " evenings lower by {shift} (p = {p_shift}, {deltas} days);"
+        " evenings lower by {shift} of the promise (p = {p_shift}, {deltas} days);"
         " weeks with two bad days {bad_weeks} of 4, with two lowered evenings {shifted_weeks} of 4."
     ),
     "window.newest": "Window",
@@ -63,7 +63,7 @@ _EN = {
         " only (p = {p_evenings}), {days} of 12 a bad day of any kind (p = {p_days})."
     ),
     "family": (
-        "Audited together: {links} links and directions. Adjusted for all of them: windows"
+        "Links and directions audited together: {links}. Adjusted for all of them: windows"
         " {windows_bh} (any dependence: {windows_by}), quarter {peak_only_bh} and {bad_bh}."
     ),
     "bounds": (
@@ -163,7 +163,10 @@ _EN = {
         "How often these rules were wrong or right on simulated links"
         " (single link, all requirements met):"
     ),
-    "rates.row": "  {rule}: {state}: {accused} of {runs} found not dedicated (at most {upper})",
+    "rates.row": (
+        "  {rule}: {state}: {accused} of {runs} wrongly accused (the rate is at most {upper})"
+    ),
+    "rates.power": "  {rule}: {state}: {accused} of {runs} found not dedicated",
     "state.clean": "dedicated",
     "state.busy": "dedicated, noisy by users",
     "state.whole_day": "5 % of days bad all day, lasting for days",
@@ -173,6 +176,7 @@ _EN = {
     "state.quarter_evenings": "one evening in four lower by 22 %",
     "state.half_evenings": "half of the evenings lower by 22 %",
     "state.peak_20": "every evening lower by 20 %",
+    "state.flat_80": "80 % of the promise, always",
     "assumption": (
         "Each p is a chance that holds only if days can be exchanged for one another;"
         " quote the simulated rates instead."
@@ -220,7 +224,7 @@ _ID = {
     "fact.ticket": ", ada tiket penyedia",
     "window": (
         "{name} {first} sampai {last}: {bad} dari {valid} hari buruk (p = {p_bad});"
-        " malam lebih rendah {shift} (p = {p_shift}, {deltas} hari);"
+        " malam lebih rendah {shift} dari janji (p = {p_shift}, {deltas} hari);"
         " minggu dengan dua hari buruk {bad_weeks} dari 4,"
         " dengan dua malam yang turun {shifted_weeks} dari 4."
     ),
@@ -232,7 +236,7 @@ _ID = {
         " (p = {p_days})."
     ),
     "family": (
-        "Diaudit bersama: {links} tautan dan arah. Disesuaikan untuk semuanya: jendela"
+        "Tautan dan arah yang diaudit bersama: {links}. Disesuaikan untuk semuanya: jendela"
         " {windows_bh} (ketergantungan apa pun: {windows_by}), triwulan {peak_only_bh} dan"
         " {bad_bh}."
     ),
@@ -339,8 +343,10 @@ _ID = {
         "Seberapa sering aturan ini salah atau benar pada tautan simulasi"
         " (satu tautan, semua syarat terpenuhi):"
     ),
-    "rates.row": "  {rule}: {state}: {accused} dari {runs} dinyatakan tidak dedicated"
-    " (paling banyak {upper})",
+    "rates.row": (
+        "  {rule}: {state}: {accused} dari {runs} salah dituduh (lajunya paling banyak {upper})"
+    ),
+    "rates.power": "  {rule}: {state}: {accused} dari {runs} dinyatakan tidak dedicated",
     "state.clean": "dedicated",
     "state.busy": "dedicated, berderau karena pengguna",
     "state.whole_day": "5 % hari buruk sepanjang hari, berlangsung berhari-hari",
@@ -350,6 +356,7 @@ _ID = {
     "state.quarter_evenings": "satu dari empat malam turun 22 %",
     "state.half_evenings": "separuh malam turun 22 %",
     "state.peak_20": "setiap malam turun 20 %",
+    "state.flat_80": "selalu 80 % dari janji",
     "assumption": (
         "Setiap p adalah peluang yang hanya berlaku jika hari-hari dapat saling dipertukarkan;"
         " kutiplah laju simulasi."

@@ -9,6 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from collector.audit.rules import Rule
+from collector.audit.statistics import clopper_pearson_upper
 
 
 class State(StrEnum):
@@ -30,6 +31,8 @@ class State(StrEnum):
     HALF_EVENINGS = "half_evenings"
     PEAK_20 = "peak_20"
     """every evening lower by 20 %"""
+    FLAT_80 = "flat_80"
+    """80 % of the CIR, always"""
 
 
 INNOCENT = (State.CLEAN, State.BUSY, State.WHOLE_DAY, State.EVENING, State.EVENING_09)
@@ -47,7 +50,39 @@ class SimulatedRate(msgspec.Struct, frozen=True):
     """95 % upper bound of the rate."""
 
 
-RATES: tuple[SimulatedRate, ...] = ()
+_COUNTED: dict[Rule, dict[State, tuple[int, int]]] = {
+    Rule.V2: {
+        State.CLEAN: (0, 20_000),
+        State.BUSY: (0, 10_000),
+        State.WHOLE_DAY: (5, 20_000),
+        State.EVENING: (4, 20_000),
+        State.EVENING_09: (0, 1),
+        State.BORDERLINE: (0, 10_000),
+        State.QUARTER_EVENINGS: (64, 500),
+        State.HALF_EVENINGS: (478, 500),
+        State.PEAK_20: (300, 300),
+        State.FLAT_80: (300, 300),
+    },
+    Rule.O: {
+        State.CLEAN: (0, 20_000),
+        State.BUSY: (0, 20_000),
+        State.WHOLE_DAY: (1, 20_000),
+        State.EVENING: (0, 20_000),
+        State.EVENING_09: (0, 20_000),
+        State.BORDERLINE: (176, 20_000),
+        State.QUARTER_EVENINGS: (805, 1000),
+        State.HALF_EVENINGS: (1000, 1000),
+        State.PEAK_20: (1000, 1000),
+        State.FLAT_80: (1000, 1000),
+    },
+}
+"""Seed 20261125, with the persistence gate; rule O in either form."""
+
+RATES = tuple(
+    SimulatedRate(rule, state, accused, runs, clopper_pearson_upper(accused, runs, 0.95))
+    for rule, states in _COUNTED.items()
+    for state, (accused, runs) in states.items()
+)
 
 
 def rates_of(rule: Rule | None) -> tuple[SimulatedRate, ...]:

@@ -8,6 +8,7 @@ from collector.audit.capacity import Promise
 from collector.audit.dedicated import Accusation, Finding, Pending, Verdict
 from collector.audit.gates import GateResult, Shown
 from collector.audit.phrases import PHRASES, Language
+from collector.audit.rates import INNOCENT
 from collector.audit.rules import Window
 from collector.audit.shaping import Shape
 
@@ -45,8 +46,8 @@ class Words:
         return "-" if value is None else self.number(value, ".1%").replace("%", " %")
 
     def small_share(self, value: float) -> str:
-        """A small share with two significant digits, in percent."""
-        return self.number(value, ".2%").replace("%", " %")
+        """A small share in percent, so that no bound below 1 in 100 000 is rounded away."""
+        return self.number(value, ".3%").replace("%", " %")
 
     def chance(self, p: float | None) -> str:
         """A p-value that a reader can still picture."""
@@ -61,7 +62,7 @@ def summary(verdict: Verdict, language: Language) -> str:
     """Finding, fact and what is missing: a few lines."""
     words = Words(language)
     lines = [_head(verdict, words), *_standing(verdict, words), _fact(verdict, words)]
-    lines += [_accusation(one, words) for one in verdict.accusations]
+    lines += _accusations(verdict, words)
     if verdict.finding is Finding.INSUFFICIENT:
         lines += _lacks(verdict, words)
     lines += [_gate(one, words) for one in _unique(verdict.gates) if one.shown is Shown.FAILED]
@@ -84,7 +85,7 @@ def explain(verdict: Verdict, language: Language) -> str:
         _quarter(verdict, words),
         _family(verdict, words),
         *_bounds(verdict, words),
-        *(_accusation(one, words) for one in verdict.accusations),
+        *_accusations(verdict, words),
         *_lacks(verdict, words),
         *_alarms(verdict, words),
         "",
@@ -242,6 +243,18 @@ def _bounds(verdict: Verdict, words: Words) -> list[str]:
         upper = words.share(limits.delta_median_upper)
         lines.append(words.say("bounds.delta", delta=delta, upper=upper))
     return lines
+
+
+def _accusations(verdict: Verdict, words: Words) -> list[str]:
+    """Those that something stands in the way of, and those of the cause that was found.
+
+    Who lacks its rate in the evenings alone lacks it on too many days as well: it is not told.
+    """
+    return [
+        _accusation(one, words)
+        for one in verdict.accusations
+        if one.obstacles or one.cause is verdict.cause
+    ]
 
 
 def _accusation(accusation: Accusation, words: Words) -> str:
@@ -404,7 +417,7 @@ def _rates(verdict: Verdict, words: Words) -> list[str]:
         words.say("rates"),
         *(
             words.say(
-                "rates.row",
+                "rates.row" if one.state in INNOCENT else "rates.power",
                 rule=words.member("rule", one.rule),
                 state=words.member("state", one.state),
                 accused=one.accused,

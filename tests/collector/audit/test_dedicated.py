@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from collector.audit import rules
 from collector.audit.dedicated import (
@@ -22,8 +24,10 @@ from collector.audit.dedicated import (
 )
 from collector.audit.evidence import Direction, Test
 from collector.audit.gates import Circumstances, Gate, Plan, Shown
+from collector.audit.phrases import Language
 from collector.audit.rules import Cause, Lack, Rule
 from collector.audit.shaping import Burst, Shape
+from collector.audit.words import explain, summary
 from tests.collector.audit.days import HELD, LOOK, UNTIL, case, one_test, rows, utc_ns, verdict
 
 HEARD = Rebuttal(UNTIL - timedelta(days=14))
@@ -308,3 +312,57 @@ def test_thresholds_are_the_methods() -> None:
     assert (rules.Q_WINDOWS, rules.Q_QUARTER, rules.PERSISTENCE) == (1e-3, 1e-2, 0.8)
     assert pytest.approx(0.3016627, abs=5e-8) == rules.WEEK_RATE
     assert Circumstances() == Circumstances(*[Shown.NOT_SHOWN] * 4)
+
+
+def any_test(drawn: random.Random, day: int) -> Test:
+    """A test of any hour and kind."""
+    start = utc_ns(UNTIL - timedelta(days=day), drawn.choice(range(24)), 7) + drawn.randrange(10**9)
+    made = drawn.random() < 0.9
+    return Test(
+        start,
+        drawn.choice(list(Direction)),
+        100.0,
+        drawn.uniform(0, 120) if made else None,
+        drawn.choice([None, 0.0, 30.0]),
+        made and drawn.random() < 0.9,
+        drawn.choice(["", "SKIPPED_BUSY"]),
+        drawn.choice([None, "a", "b"]),
+    )
+
+
+@given(st.integers(0, 10**6), st.integers(1, 100), st.integers(0, 400))
+@settings(max_examples=25)
+def test_any_tests_give_a_verdict_that_accounts_for_them(seed: int, days: int, count: int) -> None:
+    drawn = random.Random(seed)
+    tests = [any_test(drawn, drawn.randrange(-2, days)) for _ in range(count)]
+    found = verdict(tests)
+    used = found.used
+    assert used.peak + used.off_peak + used.lower_bounds + len(used.rejected) == count
+    assert found.newest.bad_days <= found.newest.valid_days <= 28
+    assert len(found.shortfall.bad_days) == found.quarter.bad_days
+    for language in Language:
+        assert explain(found, language).startswith(summary(found, language).splitlines()[0])
+    assert msgspec.json.decode(encode([found]))[0]["finding"] == found.finding
+
+
+@given(st.integers(0, 10**6), st.integers(0, 60))
+@settings(max_examples=25)
+def test_tests_with_unknown_traffic_never_make_a_day_bad(seed: int, more: int) -> None:
+    drawn = random.Random(seed)
+    known = [
+        one_test(utc_ns(UNTIL - timedelta(days=1 + at // 5), drawn.choice((3, 10, 19, 20, 21))))
+        for at in range(140)
+    ]
+    known = [msgspec.structs.replace(one, achieved_mbps=drawn.uniform(70, 100)) for one in known]
+    doubtful = [
+        one_test(
+            utc_ns(UNTIL - timedelta(days=drawn.randint(1, 84)), drawn.choice((3, 10, 20, 22))),
+            drawn.uniform(0.1, 1.1),
+            cross_mbps=None,
+        )
+        for _ in range(more)
+    ]
+    without, with_them = verdict(known), verdict([*known, *doubtful])
+    assert with_them.shortfall.bad_days == without.shortfall.bad_days
+    assert with_them.newest.p_shift == without.newest.p_shift
+    assert with_them.newest.p_bad >= without.newest.p_bad
