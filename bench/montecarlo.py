@@ -24,8 +24,13 @@ from scipy import stats
 
 from collector.audit import evidence, rules
 from collector.audit.capacity import Layer, Promise
-from collector.audit.dedicated import Case, Finding, Look, audit
+from collector.audit.dedicated import audit
 from collector.audit.evidence import Daily, Day, Direction, Test
+from collector.audit.findings import (
+    Case,
+    Finding,
+    Look,
+)
 from collector.audit.gates import Circumstances, Shown
 from collector.audit.rates import State
 from collector.audit.rules import Cause, Lack
@@ -538,20 +543,21 @@ SHAPES = {
 def part_bursts(report: Report, seed: int, scale: float) -> None:
     print("\nBurst, then throttled: six long runs of 60 s; clean in tests of 10 s")
     print("(shape as it is; found DEDICATED all the same)")
-    many = max(20, round(200 * scale))
+    many = max(5, round(200 * scale))
+    audits = max(2, many // 10)
     for at, (name, (bucket, shape)) in enumerate(SHAPES.items()):
         rng = np.random.default_rng([seed, 6, at])
         right = cleared = 0
         for _ in range(many):
             runs = tuple(burst(long_run(bucket, rng)) for _ in range(6))
             right += shaping(runs, PROMISE.expected_mbps).shape is shape
-        for _ in range(max(5, many // 10)):
+        for _ in range(audits):
             runs = tuple(burst(long_run(bucket, rng)) for _ in range(6))
             tests = rows(LINKS["clean"].days(rules.QUARTER, rng), rng)
             verdict = audit([case(tests, runs)], Look(UNTIL, UNTIL))[0]
             cleared += verdict.finding is Finding.DEDICATED
         report.line(f"{name}: {shape}", None, Count(right, many))
-        report.line("  DEDICATED", None, Count(cleared, max(5, many // 10)))
+        report.line("  DEDICATED", None, Count(cleared, audits))
 
 
 PARTS: dict[str, Callable[[Report, int, float], None]] = {

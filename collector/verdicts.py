@@ -18,8 +18,13 @@ import msgspec
 
 from collector.audit import capacity, dedicated, evidence, words
 from collector.audit.capacity import Layer, Promise
-from collector.audit.dedicated import Case, Look, Rebuttal, Verdict
 from collector.audit.evidence import Direction, Test
+from collector.audit.findings import (
+    Case,
+    Look,
+    Rebuttal,
+    Verdict,
+)
 from collector.audit.gates import Circumstances, Plan, Shown
 from collector.audit.phrases import Language
 

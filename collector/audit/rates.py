@@ -56,7 +56,7 @@ _COUNTED: dict[Rule, dict[State, tuple[int, int]]] = {
         State.BUSY: (0, 10_000),
         State.WHOLE_DAY: (5, 20_000),
         State.EVENING: (4, 20_000),
-        State.EVENING_09: (0, 1),
+        State.EVENING_09: (13, 20_000),
         State.BORDERLINE: (0, 10_000),
         State.QUARTER_EVENINGS: (64, 500),
         State.HALF_EVENINGS: (478, 500),

@@ -5,7 +5,12 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 from collector.audit.capacity import Promise
-from collector.audit.dedicated import Accusation, Finding, Pending, Verdict
+from collector.audit.findings import (
+    Accusation,
+    Finding,
+    Pending,
+    Verdict,
+)
 from collector.audit.gates import GateResult, Shown
 from collector.audit.phrases import PHRASES, Language
 from collector.audit.rates import INNOCENT

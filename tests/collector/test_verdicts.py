@@ -10,8 +10,10 @@ from click.testing import CliRunner, Result
 
 from collector.__main__ import main
 from collector.audit.capacity import Layer, Promise
-from collector.audit.dedicated import Finding
 from collector.audit.evidence import Direction, Test
+from collector.audit.findings import (
+    Finding,
+)
 from collector.verdicts import Row, TableError, Terms, judge, read
 
 TERMS = Terms(Promise(100, Layer.IP))

@@ -5,8 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from collector.audit.capacity import Layer, Promise
-from collector.audit.dedicated import Case, Look, Verdict, audit
+from collector.audit.dedicated import audit
 from collector.audit.evidence import Daily, Day, Direction, Test, judge
+from collector.audit.findings import (
+    Case,
+    Look,
+    Verdict,
+)
 from collector.audit.gates import Circumstances, Shown
 
 UNTIL = date(2026, 7, 1)

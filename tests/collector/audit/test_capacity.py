@@ -1,7 +1,7 @@
 """Vectors V4.* of the method."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.audit.capacity import (
@@ -80,6 +80,7 @@ def test_counters_that_cannot_be_are_refused(counters: Counters) -> None:
         load(counters, 0.0, vlan=False)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 10**6), st.booleans(), st.floats(1, 30))
 def test_full_packets_at_the_layer_2_rate_attain_exactly_the_promise(
     packets: int, vlan: bool, seconds: float

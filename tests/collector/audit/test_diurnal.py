@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.audit.diurnal import DelayBin, elevation, rhythm
@@ -29,6 +29,7 @@ def test_v5_6_a_week_of_hours() -> None:
     assert surer is not None and surer.material
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 99), st.floats(0, 24, exclude_max=True))
 def test_holes_do_not_move_the_fit(seed: int, peak: float) -> None:
     drawn = random.Random(seed)

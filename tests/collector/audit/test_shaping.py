@@ -4,7 +4,7 @@ import itertools
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.audit.shaping import (
@@ -45,6 +45,7 @@ def test_v4_4_a_bucket_of_three_seconds() -> None:
     assert found.bucket_octets == pytest.approx(30e6, rel=1e-6)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.floats(20, 200), st.floats(0.1, 0.85), st.floats(1, 40), st.integers(0, 9))
 def test_both_rates_and_the_knee_are_found_under_noise(
     line: float, share: float, knee_s: float, seed: int

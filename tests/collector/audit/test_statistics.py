@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -52,6 +52,7 @@ def test_bad_days_have_the_p_of_section_5_3(days: int, bad: int, p: float) -> No
     assert binomial_tail(days, bad, 0.05) == pytest.approx(p, rel=5e-3)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60), st.sampled_from([0.05, 0.3, 0.5]))
 def test_the_binomial_tail_is_the_sum_of_its_terms(n: int, k: int, rate: float) -> None:
     if k > n:
@@ -93,6 +94,7 @@ def test_nothing_to_rank_proves_nothing() -> None:
     assert wilcoxon([0.0, 0.0]) == (0.0, 0, 1.0)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(SMALL, min_size=1, max_size=9))
 def test_signed_ranks_with_ties_are_what_counting_all_signs_gives(values: list[float]) -> None:
     kept = [one for one in values if one]
@@ -105,6 +107,7 @@ def test_signed_ranks_with_ties_are_what_counting_all_signs_gives(values: list[f
     assert wilcoxon(values).p == sum(one >= observed for one in sums) / len(sums)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(-(10**6), 10**6), min_size=3, max_size=30, unique_by=abs))
 def test_signed_ranks_without_ties_are_scipys(values: list[int]) -> None:
     values = [value for value in values if value]
@@ -113,6 +116,7 @@ def test_signed_ranks_without_ties_are_scipys(values: list[int]) -> None:
     assert ours.p == pytest.approx(theirs.pvalue, rel=1e-9)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(SMALL, min_size=1, max_size=20))
 def test_the_centre_is_the_median_of_all_pair_means(values: list[float]) -> None:
     pairs = itertools.combinations_with_replacement(values, 2)
@@ -139,6 +143,7 @@ def test_v5_2_rank_sums() -> None:
     assert p == pytest.approx(2.486e-3, rel=1e-3)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(SMALL, min_size=1, max_size=5), st.lists(SMALL, min_size=1, max_size=5))
 def test_rank_sums_with_ties_are_what_counting_all_splits_gives(
     first: list[float], second: list[float]
@@ -163,6 +168,7 @@ def test_v5_3_many_links() -> None:
     assert sum(one <= 0.01 for one in any_dependence) == 4
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_adjusted_p_values_are_scipys(p_values: list[float]) -> None:
     theirs = stats.false_discovery_control(p_values, method="bh")
@@ -228,6 +234,7 @@ def test_draws_are_the_same_on_every_machine() -> None:
     assert Draws(7, 3).below(28, 4).tolist() == [[3, 25, 2, 10], [9, 0, 24, 9], [10, 1, 16, 21]]
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.lists(SMALL, min_size=1, max_size=4), min_size=1, max_size=6), st.integers(0, 99)
 )

@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from collector.audit.capacity import Layer
-from collector.audit.dedicated import (
+from collector.audit.diurnal import Elevation
+from collector.audit.evidence import Direction
+from collector.audit.findings import (
     Alarm,
     Finding,
     Obstacle,
@@ -18,8 +20,6 @@ from collector.audit.dedicated import (
     Rejection,
     Verdict,
 )
-from collector.audit.diurnal import Elevation
-from collector.audit.evidence import Direction
 from collector.audit.gates import Gate, Shown
 from collector.audit.phrases import PHRASES, Language
 from collector.audit.rates import State
