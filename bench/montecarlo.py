@@ -45,7 +45,6 @@ from collector.audit.statistics import (
 
 UNTIL = date(2026, 7, 1)
 TESTS = 4
-"""Peak tests a day, and as many off-peak."""
 
 
 # --- links
@@ -69,6 +68,8 @@ class Link:
     """Lag-1 correlation of that chain."""
     bad_less: float = 0.22
     whole_day: bool = False
+    tests: int = TESTS
+    """Peak tests a day, and as many off-peak."""
 
     def days(self, count: int, rng: np.random.Generator) -> list[Day]:
         bad = markov(self.bad_rate, self.bad_correlation, (1, count), rng)[0]
@@ -77,12 +78,13 @@ class Link:
         less = (1 - self.peak_less) * (1 - self.all_less) * (1 - self.bad_less * bad)
         peak = self.level * less[:, None] + drift[:, None]
         off = (self.level * least)[:, None]
-        noise = rng.normal(0, self.noise, (2, count, TESTS))
+        noise = rng.normal(0, self.noise, (2, count, self.tests))
         evening = np.clip(peak + noise[0], 0, 1.05).tolist()
         rest = np.clip(off + noise[1], 0, 1.05).tolist()
         first = UNTIL - timedelta(days=count)
         return [
-            Day(first + timedelta(days=at), evening[at], rest[at], (), TESTS) for at in range(count)
+            Day(first + timedelta(days=at), evening[at], rest[at], (), self.tests)
+            for at in range(count)
         ]
 
 
@@ -342,6 +344,37 @@ def part_o(report: Report, seed: int, scale: float) -> None:
         report.line("  o >= 8, share >= .15", None, Count(hits[3], many))
 
 
+FIRST = (
+    # Link, days, p_link below 1e-3, p_link below 2e-6 (None: the table has none)
+    ("20 % drop, 1 + 1 tests", Link(peak_less=0.20, noise=0.10, tests=1), 10, 1.0, 0.97),
+    ("20 % drop, 1 + 1 tests", Link(peak_less=0.20, noise=0.10, tests=1), 14, 1.0, 0.997),
+    # Exactly 0.623 and 0.172: P(Bin(10, .5) >= 5) and >= 7; the table's 0.11 is too low.
+    ("half of the days -25 %", Link(bad_rate=0.5, bad_less=0.25), 10, 0.60, 0.11),
+    ("half of the days -25 %", Link(bad_rate=0.5, bad_less=0.25), 14, 0.88, 0.34),
+    ("half of the days -25 %", Link(bad_rate=0.5, bad_less=0.25), 21, 0.97, 0.74),
+    ("half of the days -25 %", Link(bad_rate=0.5, bad_less=0.25), 28, 1.0, 0.95),
+    ("clean", LINKS["clean"], 28, 0.0, None),
+    ("busy", LINKS["busy"], 28, 0.0, None),
+    ("borderline", LINKS["borderline"], 14, 1 / 300, 0.0),
+    ("borderline", LINKS["borderline"], 28, 4 / 300, 0.0),
+)
+"""Section 5.4, 300 runs each."""
+
+
+def part_first(report: Report, seed: int, scale: float) -> None:
+    print("\nRule v1, A or B doubled, one window, independent days: p < 1e-3, then p < 2e-6")
+    runs = max(30, round(300 * scale))
+    for at, (name, link, count, usual, hard) in enumerate(FIRST):
+        rng = np.random.default_rng([seed, 7, at])
+        p_values = []
+        for _ in range(runs):
+            read = [evidence.judge(day, 1) for day in link.days(count, rng)]
+            p_values.append(rules.window(read, UNTIL).p_link)
+        for rate, below in ((usual, 1e-3), (hard, 2e-6)):
+            hits = sum(p < below for p in p_values)
+            report.line(f"{name}, {count} days, p < {below:g}", told(rate, 300), Count(hits, runs))
+
+
 CORRELATIONS = (0.0, 0.3, 0.5, 0.8, 0.9)
 CLUSTER_TABLE: dict[str, tuple[float | None, ...]] = {
     "A: p_A < 5e-4, one window": (4.0e-4, 9.3e-3, 2.7e-2, 7.6e-2, None),
@@ -561,6 +594,7 @@ def part_bursts(report: Report, seed: int, scale: float) -> None:
 
 
 PARTS: dict[str, Callable[[Report, int, float], None]] = {
+    "first": part_first,
     "clusters": part_clusters,
     "shifts": part_shifts,
     "v2": part_v2,

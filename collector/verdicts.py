@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from collector.audit import capacity, dedicated, evidence, words
-from collector.audit.capacity import Layer, Promise
+from collector.audit.capacity import MOST_MBPS, Layer, Promise
 from collector.audit.evidence import Direction, Test
 from collector.audit.findings import (
     Case,
@@ -34,6 +34,7 @@ _TOLD = 20
 """Bad cells that are told one by one."""
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _YEARS = range(2000, 2100)
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 _SUFFIX = re.compile(r"(.*\d)\s*(WIB|WITA|WIT)\Z")
 
 
@@ -79,6 +80,9 @@ def terms(told: Mapping[str, Any]) -> Terms:
 
     def day(name: str) -> date | None:
         when = told[name]
+        if when is not None and when.year not in _YEARS:
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option}: expected a year from {_YEARS[0]} to {_YEARS[-1]}")
         return None if when is None else when.date()
 
     promise = Promise(told["cir"], Layer(told["layer"]), told["vlan"])
@@ -261,12 +265,9 @@ class _Reader:
             return None
         if self._comma:
             text = text.replace(",", ".")
-        try:
-            rate = float(text)
-        except ValueError:
-            rate = math.nan
-        if not math.isfinite(rate) or rate < 0:
-            raise _Cell("expected Mbit/s of at least 0, or nothing")
+        rate = float(text) if _NUMBER.fullmatch(text) else math.nan
+        if not 0 <= rate <= MOST_MBPS:
+            raise _Cell(f"expected Mbit/s from 0 to {MOST_MBPS:g}, or nothing")
         return rate
 
     def _note(self, number: int, column: str | None, what: str) -> None:

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import msgspec
 
 MTU = 1500
+MOST_MBPS = 1e9
+"""No link is faster: a rate above is a mistake."""
 _FRAME, _TAG, _WIRE = 18, 4, 20
 """Octets around an IP packet: Ethernet header and FCS; VLAN tag; preamble, SFD and gap."""
 _IP, _TCP = 20, 32
@@ -38,8 +40,8 @@ class Promise(msgspec.Struct, frozen=True):
     vlan: bool = True
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.cir_mbps) and self.cir_mbps > 0):
-            raise ValueError(f"CIR {self.cir_mbps!r}: expected Mbit/s above 0")
+        if not 1e-3 <= self.cir_mbps <= MOST_MBPS:
+            raise ValueError(f"CIR {self.cir_mbps!r}: expected 0.001 to {MOST_MBPS:g} Mbit/s")
 
     @property
     def framed(self) -> bool:

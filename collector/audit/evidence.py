@@ -5,7 +5,6 @@ cross-traffic is unknown is a lower bound of what was delivered: it can show tha
 there, never that it was missing.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
@@ -15,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from collector.audit.capacity import attainment
+from collector.audit.capacity import MOST_MBPS, attainment
 
 THETA = 0.90
 """Attainment below which the CIR was not delivered (BNetzA's 90 %)."""
@@ -101,10 +100,9 @@ class Test(msgspec.Struct, frozen=True):
 
 
 def _sane(what: str, rate: float, *, above: bool = False) -> None:
-    if not math.isfinite(rate) or rate < 0 or (above and rate == 0):
-        raise ValueError(
-            f"{what} {rate!r}: expected Mbit/s {'above' if above else 'of at least'} 0"
-        )
+    if not 0 <= rate <= MOST_MBPS or (above and rate == 0):
+        least = "above" if above else "from"
+        raise ValueError(f"{what} {rate!r}: expected Mbit/s {least} 0 to {MOST_MBPS:g}")
 
 
 class Part(StrEnum):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from collector.__main__ import main
 from collector.audit.capacity import Layer, Promise
@@ -174,6 +176,8 @@ GOOD = "2026-04-01T19:23:00+07:00,down,90,0,true,"
         ("2026-04-02T19:23Z,down,-1,0,true,", "column achieved_mbps", "'-1': expected Mbit/s"),
         ("2026-04-02T19:23Z,down,inf,0,true,", "column achieved_mbps", "'inf': expected"),
         ('2026-04-02T19:23Z,down,"9,5",0,true,', "column achieved_mbps", "'9,5': expected"),
+        ("2026-04-02T19:23Z,down,1_0,0,true,", "column achieved_mbps", "'1_0': expected Mbit/s"),
+        ("2026-04-02T19:23Z,down,1e99,0,true,", "column achieved_mbps", "from 0 to 1e+09"),
         ("2026-04-02T19:23Z,down,90,nan,true,", "column cross_mbps", "'nan': expected Mbit/s"),
         ("2026-04-02T19:23Z,down,90,0,maybe,", "column valid", "'maybe': expected true or false"),
         ("2026-04-02T19:23Z,down,90,0,,", "column valid", "'': expected true or false"),
@@ -224,8 +228,10 @@ def test_files_that_are_none_are_refused(tmp_path: Path, data: bytes, message: s
     ("options", "message"),
     [
         (("--zone", "WIBB"), "zone 'WIBB': expected WIB, WITA, WIT or an IANA name"),
-        (("--cir", "0"), "CIR 0.0: expected Mbit/s above 0"),
-        (("--cir", "nan"), "CIR nan: expected Mbit/s above 0"),
+        (("--cir", "0"), "CIR 0.0: expected 0.001 to 1e+09 Mbit/s"),
+        (("--cir", "nan"), "CIR nan: expected 0.001 to 1e+09 Mbit/s"),
+        (("--until", "0001-01-01"), "--until: expected a year from 2000 to 2099"),
+        (("--as-of", "2100-01-01"), "--as-of: expected a year from 2000 to 2099"),
         (("--direction", "up"), "no up tests to judge"),
     ],
 )
@@ -233,6 +239,32 @@ def test_bad_options_are_named(tmp_path: Path, options: tuple[str, ...], message
     done = run(written(tmp_path, GOOD), *options)
     assert done.exit_code == 1
     assert done.stderr.startswith(f"pantau-collector: {message}")
+
+
+CELLS = st.one_of(
+    st.sampled_from(["2026-04-01T19:23Z", "2026-04-01 19:23 WIB", "down", "up", "90", "", "true"]),
+    st.text(alphabet=st.characters(codec="utf-8"), max_size=12),
+)
+
+
+@given(st.lists(st.lists(CELLS, min_size=1, max_size=8), max_size=6), st.sampled_from(",;"))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_text_is_read_or_refused_by_its_place(
+    tmp_path: Path, lines: list[list[str]], separator: str
+) -> None:
+    file = tmp_path / "tests.csv"
+    text = [separator.join(cells) for cells in lines]
+    file.write_text(
+        "\n".join([HEADER.replace(",", separator), *text]), encoding="utf-8", newline=""
+    )
+    try:
+        rows = read(file, TERMS)
+    except TableError as error:
+        assert str(error).startswith(f"{file}: ")
+    else:
+        assert judge(rows, TERMS)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
