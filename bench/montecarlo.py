@@ -32,7 +32,8 @@ from collector.audit.findings import (
     Look,
 )
 from collector.audit.gates import Circumstances, Shown
-from collector.audit.rates import State
+from collector.audit.noise import noise, too_noisy
+from collector.audit.rates import RATES, State
 from collector.audit.rules import Cause, Lack
 from collector.audit.shaping import Bucket, Burst, Shape, burst, shaping
 from collector.audit.statistics import (
@@ -150,17 +151,20 @@ class Alone:
     lacks: tuple[Lack, ...]
 
 
-def judged(days: list[Day]) -> dict[date, Daily]:
-    read = ((day.date, evidence.judge(day, evidence.MINIMUM_PEAK)) for day in days)
+def judged(days: list[Day], minimum: int = evidence.MINIMUM_PEAK) -> dict[date, Daily]:
+    read = ((day.date, evidence.judge(day, minimum)) for day in days)
     return {when: daily for when, daily in read if daily is not None}
 
 
-def persistent(span: rules.Span, cause: Cause, rule: rules.Rule) -> bool:
-    found = rules.persistence(span, cause, rule)
-    return found is not None and found > rules.PERSISTENCE
+def blocked(span: rules.Span, cause: Cause, rule: rules.Rule) -> bool:
+    """Whether a single link's days forbid the accusation: persistence, noise."""
+    correlation = rules.persistence(span, cause, rule)
+    if correlation is not None and correlation > rules.PERSISTENCE:
+        return True
+    return too_noisy(rule, cause, noise(span))
 
 
-def by_windows(days: dict[date, Daily], *, persistence_gate: bool) -> Cause | None:
+def by_windows(days: dict[date, Daily], *, gated: bool) -> Cause | None:
     """Rule v2 on the last 56 days."""
     before = UNTIL - timedelta(days=rules.WINDOW)
     newest = rules.window(rules.span(days, UNTIL, rules.WINDOW), UNTIL)
@@ -169,18 +173,18 @@ def by_windows(days: dict[date, Daily], *, persistence_gate: bool) -> Cause | No
     previous = rules.window(rules.span(days, before, rules.WINDOW), before)
     both = rules.span(days, UNTIL, 2 * rules.WINDOW)
     for cause in rules.both_windows(newest, previous):
-        if not (persistence_gate and persistent(both, cause, rules.Rule.V2)):
+        if not (gated and blocked(both, cause, rules.Rule.V2)):
             return cause
     return None
 
 
-def by_quarter(days: dict[date, Daily], *, persistence_gate: bool) -> Cause | None:
+def by_quarter(days: dict[date, Daily], *, gated: bool) -> Cause | None:
     """Rule O on the last 84 days."""
     span = rules.span(days, UNTIL, rules.QUARTER)
     quarter = rules.quarter(span, UNTIL)
     for cause in quarter.causes:
-        blocked = persistence_gate and persistent(span, cause, rules.Rule.O)
-        if quarter.p(cause) <= rules.Q_QUARTER and not blocked:
+        stopped = gated and blocked(span, cause, rules.Rule.O)
+        if quarter.p(cause) <= rules.Q_QUARTER and not stopped:
             return cause
     return None
 
@@ -196,8 +200,8 @@ def alone(days: list[Day], seed: int) -> Alone:
     read = judged(days)
     span = rules.span(read, UNTIL, rules.WINDOW)
     return Alone(
-        by_windows(read, persistence_gate=True),
-        by_quarter(read, persistence_gate=True),
+        by_windows(read, gated=True),
+        by_quarter(read, gated=True),
         rules.lacks(rules.window(span, UNTIL), rules.bounds(span, seed)),
     )
 
@@ -284,7 +288,7 @@ MORE = 10
 
 def part_v2(report: Report, seed: int, scale: float) -> None:
     print("\nRule v2, two windows of 28 days, one link: found NOT_DEDICATED")
-    print("(as in the table without the persistence gate; then with it; then found DEDICATED)")
+    print("(as in the table; then with persistence and noise as obstacles; then found DEDICATED)")
     for at, (name, (runs, accused, cleared)) in enumerate(V2_TABLE.items()):
         rng = np.random.default_rng([seed, 1, at])
         acquittals = max(20, round(runs * scale))
@@ -292,12 +296,12 @@ def part_v2(report: Report, seed: int, scale: float) -> None:
         bare = gated = free = 0
         for run in range(many):
             days = judged(LINKS[name].days(2 * rules.WINDOW, rng))
-            bare += by_windows(days, persistence_gate=False) is not None
-            gated += by_windows(days, persistence_gate=True) is not None
+            bare += by_windows(days, gated=False) is not None
+            gated += by_windows(days, gated=True) is not None
             free += run < acquittals and acquitted(days, run)
         table = None if accused is None else Count(accused, runs)
         report.line(name, table, Count(bare, many))
-        report.line("  with the persistence gate", None, Count(gated, many))
+        report.line("  as a verdict takes it", None, Count(gated, many))
         report.line("  DEDICATED", told(cleared, runs), Count(free, acquittals))
 
 
@@ -323,7 +327,7 @@ O_TABLE: dict[str, tuple[int, float | None, float | None]] = {
 
 def part_o(report: Report, seed: int, scale: float) -> None:
     print("\nRule O, 12 weeks, one link, peak-only form: o >= 10 and share >= .15 (CONTENDED)")
-    print("(then o >= 11; then either form with the persistence gate, as a verdict takes it;")
+    print("(then o >= 11; then either form, as a verdict takes it;")
     print(" then o >= 8, which BH at q = .01 would accept for a link audited alone)")
     for at, (name, (runs, ten, eleven)) in enumerate(O_TABLE.items()):
         rng = np.random.default_rng([seed, 2, at])
@@ -336,11 +340,11 @@ def part_o(report: Report, seed: int, scale: float) -> None:
             share = quarter.peak_only_days >= rules.OCCUPIED_SHARE * quarter.valid_days
             hits[0] += Cause.CONTENDED in quarter.causes
             hits[1] += weeks >= 11
-            hits[2] += by_quarter(days, persistence_gate=True) is not None
+            hits[2] += by_quarter(days, gated=True) is not None
             hits[3] += weeks >= 8 and share
         report.line(name, told(ten, runs), Count(hits[0], many))
         report.line("  o >= 11", told(eleven, runs), Count(hits[1], many))
-        report.line("  either form, persistence gate", None, Count(hits[2], many))
+        report.line("  either form, as a verdict takes it", None, Count(hits[2], many))
         report.line("  o >= 8, share >= .15", None, Count(hits[3], many))
 
 
@@ -373,6 +377,27 @@ def part_first(report: Report, seed: int, scale: float) -> None:
         for rate, below in ((usual, 1e-3), (hard, 2e-6)):
             hits = sum(p < below for p in p_values)
             report.line(f"{name}, {count} days, p < {below:g}", told(rate, 300), Count(hits, runs))
+
+
+def counted(rule: rules.Rule, link: Link, runs: int, rng: np.random.Generator) -> Count:
+    """How often a rule convicts, as a verdict of a single link takes it."""
+    decide = by_windows if rule is rules.Rule.V2 else by_quarter
+    minimum = min(link.tests, evidence.MINIMUM_PEAK)
+    hits = 0
+    for _ in range(runs):
+        days = judged(link.days(rules.QUARTER, rng), minimum)
+        hits += decide(days, gated=True) is not None
+    return Count(hits, runs)
+
+
+def part_rates(report: Report, seed: int, scale: float) -> None:
+    print("\nWhat verdicts quote (collector/audit/rates.py), and now; 4 + 4 and 1 + 1 tests a day")
+    for one in RATES:
+        rng = np.random.default_rng([seed, 8, list(STATES).index(one.state), one.tests])
+        link = replace(LINKS[STATES[one.state]], tests=one.tests)
+        runs = max(40, round(min(one.runs, 5000) * scale))
+        name = f"{one.rule}, {one.tests} + {one.tests}, {STATES[one.state]}"
+        report.line(name, Count(one.accused, one.runs), counted(one.rule, link, runs, rng))
 
 
 CORRELATIONS = (0.0, 0.3, 0.5, 0.8, 0.9)
@@ -599,6 +624,7 @@ PARTS: dict[str, Callable[[Report, int, float], None]] = {
     "shifts": part_shifts,
     "v2": part_v2,
     "o": part_o,
+    "rates": part_rates,
     "rows": part_rows,
     "bursts": part_bursts,
 }

@@ -228,7 +228,7 @@ def verdict(file: Path, *, as_json: bool, full: bool, lang: str, **told: Any) ->
 
         click.echo(verdicts.answer(file, told, as_json=as_json, full=full, lang=lang), nl=False)
     except ModuleNotFoundError as error:
-        _fail(ImportError(f"verdicts need {error.name}: install pantau[collector]"))
+        _fail(ImportError(f"verdicts need {error.name}: install pantau with its extra 'collector'"))
     except (OSError, ValueError) as error:
         _fail(error)
 

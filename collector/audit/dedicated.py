@@ -34,6 +34,7 @@ from collector.audit.findings import (
     Verdict,
 )
 from collector.audit.gates import GateResult, Shown
+from collector.audit.noise import noise, too_noisy
 from collector.audit.rates import rates_of
 from collector.audit.rules import Cause, Quarter, Rule, Window
 from collector.audit.shaping import Shape, shaping
@@ -195,17 +196,20 @@ def _by_quarter(one: _Evidence, family: Family, look: Look) -> list[Accusation]:
 
 
 def _common(one: _Evidence, so_far: Accusation, days: rules.Span) -> Accusation:
-    """With the obstacles that both rules know: persistence, and anchors that disagree."""
+    """With the obstacles that both rules know: persistence, noise, far ends that disagree."""
     obstacles = list(so_far.obstacles)
     correlation = rules.persistence(days, so_far.cause, so_far.rule)
     if correlation is not None and correlation > rules.PERSISTENCE:
         obstacles.append(Obstacle.PERSISTENT)
+    found = noise(days)
+    if too_noisy(so_far.rule, so_far.cause, found):
+        obstacles.append(Obstacle.NOISE)
     contended = so_far.cause is Cause.CONTENDED
     accused = [day for day in days if day is not None and (day.shifted if contended else day.bad)]
     anchors = gates.anchors_disagree(one.placed, accused, so_far.cause)
     if anchors:
         obstacles.append(Obstacle.ANCHORS_DISAGREE)
-    return Accusation(so_far.rule, so_far.cause, tuple(obstacles), correlation, anchors)
+    return Accusation(so_far.rule, so_far.cause, tuple(obstacles), correlation, found, anchors)
 
 
 class _Conclusion(NamedTuple):
@@ -358,11 +362,12 @@ def _verdict(one: _Evidence, family: Family, look: Look) -> Verdict:
         quarter=one.quarter,
         bounds=limits,
         family=family,
+        noise=noise(rules.span(one.judged, look.until, rules.QUARTER)),
         shaping=shape,
         rhythm=_rhythm(one, seed),
         elevation=case.elevation,
         stability=case.stability,
         together=case.together,
         used=_used(one),
-        rates=rates_of(found.rule),
+        rates=rates_of(found.rule, case.plan.minimum_peak),
     )

@@ -10,6 +10,7 @@ from collector.audit.capacity import Promise
 from collector.audit.diurnal import Elevation, Rhythm
 from collector.audit.evidence import Direction, Test
 from collector.audit.gates import Circumstances, GateResult, Plan
+from collector.audit.noise import Noise
 from collector.audit.rates import SimulatedRate
 from collector.audit.rules import Bounds, Cause, Lack, Quarter, Rule, Window
 from collector.audit.shaping import Burst, Shaping
@@ -120,6 +121,8 @@ class Obstacle(StrEnum):
     GATE = "gate"
     PERSISTENT = "persistent"
     """days depend on the day before too much to be counted"""
+    NOISE = "noise"
+    """the tests are too few for their noise to count bad days, or nobody can tell their noise"""
     ANCHORS_DISAGREE = "anchors_disagree"
     FAMILY = "family"
     """not rejected among all links that were audited together"""
@@ -135,6 +138,8 @@ class Accusation(msgspec.Struct, frozen=True):
     obstacles: tuple[Obstacle, ...]
     persistence: float | None = None
     """Lag-1 correlation of the days that the rule counts; None where it is undefined."""
+    noise: Noise | None = None
+    """Of the days that the rule looks at."""
     anchors: tuple[str, ...] = ()
     """Far ends that do not agree."""
 
@@ -222,6 +227,8 @@ class Verdict(msgspec.Struct, frozen=True):
     bounds: Bounds | None
     """Of the newest window."""
     family: Family
+    noise: Noise | None
+    """Of the quarter."""
     shaping: Shaping
     rhythm: Rhythm | None
     elevation: Elevation | None

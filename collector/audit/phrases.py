@@ -81,6 +81,11 @@ _EN = {
     "obstacle.not_repeated": "the two windows do not both show it",
     "obstacle.gate": "a requirement on the data fails",
     "obstacle.persistent": "a day depends too much on the day before to be counted",
+    "obstacle.noise": "the tests are too noisy, for so few of them, to count bad days",
+    "noise": (
+        "Noise of a single test: {sd}; on a link of {level} it alone would make {bad} of the days"
+        " bad ({tolerated} are tolerated)."
+    ),
     "obstacle.anchors_disagree": "the far ends do not agree",
     "obstacle.family": "among so many links this can be chance",
     "obstacle.dependent_family": "among links that depend on each other this can be chance",
@@ -161,7 +166,7 @@ _EN = {
     ),
     "rates": (
         "How often these rules were wrong or right on simulated links"
-        " (single link, all requirements met):"
+        " (single link, {tests} tests an evening, all requirements met):"
     ),
     "rates.row": (
         "  {rule}: {state}: {accused} of {runs} wrongly accused (the rate is at most {upper})"
@@ -255,6 +260,11 @@ _ID = {
     "obstacle.not_repeated": "tidak tampak pada kedua jendela",
     "obstacle.gate": "satu syarat data tidak terpenuhi",
     "obstacle.persistent": "satu hari terlalu bergantung pada hari sebelumnya untuk dihitung",
+    "obstacle.noise": "uji terlalu berderau dan terlalu sedikit untuk menghitung hari buruk",
+    "noise": (
+        "Derau satu uji: {sd}; pada tautan {level} derau saja membuat {bad} hari menjadi buruk"
+        " ({tolerated} ditoleransi)."
+    ),
     "obstacle.anchors_disagree": "ujung-ujung jauh tidak sepakat",
     "obstacle.family": "di antara sebanyak ini tautan, hal itu bisa kebetulan",
     "obstacle.dependent_family": (
@@ -341,7 +351,7 @@ _ID = {
     ),
     "rates": (
         "Seberapa sering aturan ini salah atau benar pada tautan simulasi"
-        " (satu tautan, semua syarat terpenuhi):"
+        " (satu tautan, {tests} uji tiap malam, semua syarat terpenuhi):"
     ),
     "rates.row": (
         "  {rule}: {state}: {accused} dari {runs} salah dituduh (lajunya paling banyak {upper})"

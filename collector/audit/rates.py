@@ -44,13 +44,17 @@ class SimulatedRate(msgspec.Struct, frozen=True):
 
     rule: Rule
     state: State
+    tests: int
+    """Peak tests a day, and as many off-peak."""
     accused: int
     runs: int
     upper: float
     """95 % upper bound of the rate."""
 
 
-_COUNTED: dict[Rule, dict[State, tuple[int, int]]] = {
+LOW = 1
+_Counts = dict[Rule, dict[State, tuple[int, int]]]
+_FOUR: _Counts = {
     Rule.V2: {
         State.CLEAN: (0, 20_000),
         State.BUSY: (0, 10_000),
@@ -76,15 +80,22 @@ _COUNTED: dict[Rule, dict[State, tuple[int, int]]] = {
         State.FLAT_80: (1000, 1000),
     },
 }
-"""Seed 20261125, with the persistence gate; rule O in either form."""
-
-RATES = tuple(
-    SimulatedRate(rule, state, accused, runs, clopper_pearson_upper(accused, runs, 0.95))
-    for rule, states in _COUNTED.items()
-    for state, (accused, runs) in states.items()
-)
+_ONE: _Counts = {}
+"""Seed 20261125, all obstacles of a single link; rule O in either form."""
 
 
-def rates_of(rule: Rule | None) -> tuple[SimulatedRate, ...]:
-    """The rates to quote: of the rule that spoke, or of both."""
-    return tuple(one for one in RATES if rule is None or one.rule is rule)
+def _rates(tests: int, counts: _Counts) -> list[SimulatedRate]:
+    return [
+        SimulatedRate(rule, state, tests, hits, runs, clopper_pearson_upper(hits, runs, 0.95))
+        for rule, states in counts.items()
+        for state, (hits, runs) in states.items()
+    ]
+
+
+RATES = (*_rates(4, _FOUR), *_rates(LOW, _ONE))
+
+
+def rates_of(rule: Rule | None, minimum_peak: int) -> tuple[SimulatedRate, ...]:
+    """The rates to quote: of the rule that spoke, or of both, and of a schedule like the link's."""
+    tests = LOW if minimum_peak == LOW else 4
+    return tuple(one for one in RATES if (rule is None or one.rule is rule) and one.tests == tests)

@@ -12,6 +12,7 @@ from collector.audit.findings import (
     Verdict,
 )
 from collector.audit.gates import GateResult, Shown
+from collector.audit.noise import TOLERATED
 from collector.audit.phrases import PHRASES, Language
 from collector.audit.rates import INNOCENT
 from collector.audit.rules import Window
@@ -90,6 +91,7 @@ def explain(verdict: Verdict, language: Language) -> str:
         _quarter(verdict, words),
         _family(verdict, words),
         *_bounds(verdict, words),
+        *_noise(verdict, words),
         *_accusations(verdict, words),
         *_lacks(verdict, words),
         *_alarms(verdict, words),
@@ -248,6 +250,21 @@ def _bounds(verdict: Verdict, words: Words) -> list[str]:
         upper = words.share(limits.delta_median_upper)
         lines.append(words.say("bounds.delta", delta=delta, upper=upper))
     return lines
+
+
+def _noise(verdict: Verdict, words: Words) -> list[str]:
+    found = verdict.noise
+    if found is None:
+        return []
+    return [
+        words.say(
+            "noise",
+            sd=words.share(found.sd),
+            level=words.share(found.level),
+            bad=words.share(found.bad_rate),
+            tolerated=words.share(TOLERATED),
+        )
+    ]
 
 
 def _accusations(verdict: Verdict, words: Words) -> list[str]:
@@ -419,7 +436,7 @@ def _together(verdict: Verdict, words: Words) -> list[str]:
 
 def _rates(verdict: Verdict, words: Words) -> list[str]:
     return [
-        words.say("rates"),
+        *(words.say("rates", tests=one.tests) for one in verdict.rates[:1]),
         *(
             words.say(
                 "rates.row" if one.state in INNOCENT else "rates.power",

@@ -3,6 +3,7 @@
 Seeds are fixed: a failure is a change of behaviour and never bad luck.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,9 @@ from bench.montecarlo import (
     Report,
     agree,
     alone,
-    by_quarter,
-    by_windows,
     case,
+    counted,
     flagged,
-    judged,
     markov,
     part_bursts,
     rows,
@@ -33,7 +32,7 @@ from collector.audit.findings import (
     Look,
 )
 from collector.audit.phrases import Language
-from collector.audit.rates import INNOCENT, RATES
+from collector.audit.rates import INNOCENT, RATES, State
 from collector.audit.rules import Cause, Rule
 from collector.audit.words import summary
 from tests.collector.audit.days import span
@@ -95,19 +94,12 @@ def test_chains_have_their_rate_and_their_memory() -> None:
     )
 
 
-def counted(rule: Rule, name: str, runs: int) -> Count:
-    decide = by_windows if rule is Rule.V2 else by_quarter
-    rng = np.random.default_rng([3, len(name)])
-    drawn = (judged(LINKS[name].days(rules.QUARTER, rng)) for _ in range(runs))
-    return Count(sum(decide(days, persistence_gate=True) is not None for days in drawn), runs)
-
-
 def test_quoted_rates_are_what_the_rules_do() -> None:
-    assert {(one.rule, one.state) for one in RATES} == {
-        (rule, state) for rule in Rule for state in STATES
-    }
+    quoted = {(one.rule, one.state, one.tests) for one in RATES}
+    assert quoted == {(rule, state, n) for rule in Rule for state in State for n in (1, 4)}
     for one in RATES:
-        found = counted(one.rule, STATES[one.state], 40)
+        link = replace(LINKS[STATES[one.state]], tests=one.tests)
+        found = counted(one.rule, link, 30, np.random.default_rng([3, one.tests]))
         assert agree(Count(one.accused, one.runs), found), (one, found)
 
 

@@ -1,6 +1,8 @@
 """`pantau-collector verdict --from`: tests that somebody already has."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -265,6 +267,19 @@ def test_any_text_is_read_or_refused_by_its_place(
         assert str(error).startswith(f"{file}: ")
     else:
         assert judge(rows, TERMS)
+
+
+@pytest.mark.parametrize("missing", ["numpy", "scipy"])
+def test_a_box_without_the_extra_is_told_what_to_install(tmp_path: Path, missing: str) -> None:
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None; from collector.__main__ import main; main()"
+    )
+    command = [sys.executable, "-c", code, "verdict", "--from", "t.csv", "--cir", "100"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"pantau-collector: verdicts need {missing}: install pantau with its extra 'collector'\n"
+    )
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
