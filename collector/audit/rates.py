@@ -80,7 +80,32 @@ _FOUR: _Counts = {
         State.FLAT_80: (1000, 1000),
     },
 }
-_ONE: _Counts = {}
+_ONE: _Counts = {
+    Rule.V2: {
+        State.CLEAN: (0, 20_000),
+        State.BUSY: (1, 20_000),
+        State.WHOLE_DAY: (7, 20_000),
+        State.EVENING: (1, 20_000),
+        State.EVENING_09: (25, 20_000),
+        State.BORDERLINE: (11, 5000),
+        State.QUARTER_EVENINGS: (139, 1000),
+        State.HALF_EVENINGS: (961, 1000),
+        State.PEAK_20: (1000, 1000),
+        State.FLAT_80: (943, 1000),
+    },
+    Rule.O: {
+        State.CLEAN: (0, 20_000),
+        State.BUSY: (12, 20_000),
+        State.WHOLE_DAY: (0, 20_000),
+        State.EVENING: (0, 20_000),
+        State.EVENING_09: (3, 20_000),
+        State.BORDERLINE: (878, 5000),
+        State.QUARTER_EVENINGS: (770, 1000),
+        State.HALF_EVENINGS: (1000, 1000),
+        State.PEAK_20: (1000, 1000),
+        State.FLAT_80: (969, 1000),
+    },
+}
 """Seed 20261125, all obstacles of a single link; rule O in either form."""
 
 

@@ -106,8 +106,9 @@ def test_quoted_rates_are_what_the_rules_do() -> None:
 def test_an_innocent_link_is_hardly_ever_accused() -> None:
     for one in RATES:
         if one.state in INNOCENT:
-            # The method's tables bound them by 1.5e-3 (0 of 2000).
-            assert one.upper <= 1.5e-3, one
+            # The method's tables: 0 of 2000 (at most 1.5e-3), 3.3e-3 at correlation 0.9.
+            most = 3.3e-3 if one.state is State.EVENING_09 else 1.5e-3
+            assert one.upper <= most, one
             assert one.runs >= 10_000
 
 
