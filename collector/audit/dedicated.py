@@ -8,6 +8,7 @@ Stability and experiment G stand beside the finding and do not touch it. Same in
 import hashlib
 from collections.abc import Sequence
 from datetime import date, timedelta
+from statistics import median
 from typing import NamedTuple
 
 import msgspec
@@ -328,6 +329,11 @@ def _rhythm(one: _Evidence, seed: int) -> Rhythm | None:
     return rhythm(list(days.values()), seed)
 
 
+def _tests_an_evening(one: _Evidence) -> float:
+    counts = [len(day.day.peak) + len(day.day.floors) for day in one.judged.values()]
+    return median(counts) if counts else 0.0
+
+
 def _verdict(one: _Evidence, family: Family, look: Look) -> Verdict:
     case = one.case
     seed = int(one.digest[:16], 16)
@@ -369,5 +375,5 @@ def _verdict(one: _Evidence, family: Family, look: Look) -> Verdict:
         stability=case.stability,
         together=case.together,
         used=_used(one),
-        rates=rates_of(found.rule, case.plan.minimum_peak),
+        rates=rates_of(found.rule, _tests_an_evening(one)),
     )

@@ -73,6 +73,10 @@ class Plan(msgspec.Struct, frozen=True):
     peak_per_day: int | None = None
     """Peak tests due each day; None: as many as there are rows, made or not."""
 
+    def __post_init__(self) -> None:
+        if self.minimum_peak < 1:
+            raise ValueError(f"minimum_peak {self.minimum_peak}: a day needs a test")
+
 
 def counted(
     days: Sequence[Day], judged: Span, plan: Plan, stretch: tuple[date, date]

@@ -120,7 +120,12 @@ def _rates(tests: int, counts: _Counts) -> list[SimulatedRate]:
 RATES = (*_rates(4, _FOUR), *_rates(LOW, _ONE))
 
 
-def rates_of(rule: Rule | None, minimum_peak: int) -> tuple[SimulatedRate, ...]:
-    """The rates to quote: of the rule that spoke, or of both, and of a schedule like the link's."""
-    tests = LOW if minimum_peak == LOW else 4
-    return tuple(one for one in RATES if (rule is None or one.rule is rule) and one.tests == tests)
+def rates_of(rule: Rule | None, tests: float) -> tuple[SimulatedRate, ...]:
+    """The rates to quote: of the rule that spoke, or of both, for so many tests an evening.
+
+    Between the simulated schedules the smaller one is quoted, whose rates are the worse ones.
+    """
+    schedule = 4 if tests >= 4 else LOW
+    return tuple(
+        one for one in RATES if (rule is None or one.rule is rule) and one.tests == schedule
+    )

@@ -293,6 +293,15 @@ def test_json_carries_the_numbers() -> None:
     assert data["rates"] and data["until"] == "2026-07-01"
 
 
+def test_rates_are_quoted_for_the_schedule_that_the_link_has() -> None:
+    tests = rows(84, every_evening)
+    assert {one.tests for one in verdict(tests).rates} == {4}
+    fewer = [one for one in tests if one.start_ns // (3600 * 10**9) % 24 != 22 - 7]
+    assert {one.tests for one in verdict(fewer).rates} == {1}
+    with pytest.raises(ValueError, match="a day needs a test"):
+        Plan(minimum_peak=0)
+
+
 def test_a_link_is_there_once() -> None:
     with pytest.raises(ValueError, match="link 'l1' down is there twice"):
         audit([case([]), case([])], LOOK)
