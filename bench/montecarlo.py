@@ -22,10 +22,11 @@ import msgspec
 import numpy as np
 from scipy import stats
 
-from collector.audit import evidence, rules
+from collector.audit import daily, decision
 from collector.audit.capacity import Layer, Promise
+from collector.audit.daily import Daily, Day, Direction, Test
+from collector.audit.decision import Cause, Lack
 from collector.audit.dedicated import audit
-from collector.audit.evidence import Daily, Day, Direction, Test
 from collector.audit.findings import (
     Case,
     Finding,
@@ -34,7 +35,6 @@ from collector.audit.findings import (
 from collector.audit.gates import Circumstances, Shown
 from collector.audit.noise import noise, too_noisy
 from collector.audit.rates import RATES, State
-from collector.audit.rules import Cause, Lack
 from collector.audit.shaping import Bucket, Burst, Shape, burst, shaping
 from collector.audit.statistics import (
     binomial_tail,
@@ -151,58 +151,58 @@ class Alone:
     lacks: tuple[Lack, ...]
 
 
-def judged(days: list[Day], minimum: int = evidence.MINIMUM_PEAK) -> dict[date, Daily]:
-    read = ((day.date, evidence.judge(day, minimum)) for day in days)
+def judged(days: list[Day], minimum: int = daily.MINIMUM_PEAK) -> dict[date, Daily]:
+    read = ((day.date, daily.judge(day, minimum)) for day in days)
     return {when: daily for when, daily in read if daily is not None}
 
 
-def blocked(span: rules.Span, cause: Cause, rule: rules.Rule) -> bool:
+def blocked(span: decision.Span, cause: Cause, rule: decision.Rule) -> bool:
     """Whether a single link's days forbid the accusation: persistence, noise."""
-    correlation = rules.persistence(span, cause, rule)
-    if correlation is not None and correlation > rules.PERSISTENCE:
+    correlation = decision.persistence(span, cause, rule)
+    if correlation is not None and correlation > decision.PERSISTENCE:
         return True
     return too_noisy(rule, cause, noise(span))
 
 
 def by_windows(days: dict[date, Daily], *, gated: bool) -> Cause | None:
     """Rule v2 on the last 56 days."""
-    before = UNTIL - timedelta(days=rules.WINDOW)
-    newest = rules.window(rules.span(days, UNTIL, rules.WINDOW), UNTIL)
-    if not newest.causes or newest.p_link > rules.Q_WINDOWS:
+    before = UNTIL - timedelta(days=decision.WINDOW)
+    newest = decision.window(decision.span(days, UNTIL, decision.WINDOW), UNTIL)
+    if not newest.causes or newest.p_link > decision.Q_WINDOWS:
         return None
-    previous = rules.window(rules.span(days, before, rules.WINDOW), before)
-    both = rules.span(days, UNTIL, 2 * rules.WINDOW)
-    for cause in rules.both_windows(newest, previous):
-        if not (gated and blocked(both, cause, rules.Rule.V2)):
+    previous = decision.window(decision.span(days, before, decision.WINDOW), before)
+    both = decision.span(days, UNTIL, 2 * decision.WINDOW)
+    for cause in decision.both_windows(newest, previous):
+        if not (gated and blocked(both, cause, decision.Rule.V2)):
             return cause
     return None
 
 
 def by_quarter(days: dict[date, Daily], *, gated: bool) -> Cause | None:
     """Rule O on the last 84 days."""
-    span = rules.span(days, UNTIL, rules.QUARTER)
-    quarter = rules.quarter(span, UNTIL)
+    span = decision.span(days, UNTIL, decision.QUARTER)
+    quarter = decision.quarter(span, UNTIL)
     for cause in quarter.causes:
-        stopped = gated and blocked(span, cause, rules.Rule.O)
-        if quarter.p(cause) <= rules.Q_QUARTER and not stopped:
+        stopped = gated and blocked(span, cause, decision.Rule.O)
+        if quarter.p(cause) <= decision.Q_QUARTER and not stopped:
             return cause
     return None
 
 
 def acquitted(days: dict[date, Daily], seed: int) -> bool:
     """Whether the last 28 days show the link dedicated."""
-    span = rules.span(days, UNTIL, rules.WINDOW)
-    return not rules.lacks(rules.window(span, UNTIL), rules.bounds(span, seed))
+    span = decision.span(days, UNTIL, decision.WINDOW)
+    return not decision.lacks(decision.window(span, UNTIL), decision.bounds(span, seed))
 
 
 def alone(days: list[Day], seed: int) -> Alone:
     """All three decisions, as `audit` takes them for a single link with all gates held."""
     read = judged(days)
-    span = rules.span(read, UNTIL, rules.WINDOW)
+    span = decision.span(read, UNTIL, decision.WINDOW)
     return Alone(
         by_windows(read, gated=True),
         by_quarter(read, gated=True),
-        rules.lacks(rules.window(span, UNTIL), rules.bounds(span, seed)),
+        decision.lacks(decision.window(span, UNTIL), decision.bounds(span, seed)),
     )
 
 
@@ -295,7 +295,7 @@ def part_v2(report: Report, seed: int, scale: float) -> None:
         many = acquittals * (MORE if accused is None or accused < 10 else 1)
         bare = gated = free = 0
         for run in range(many):
-            days = judged(LINKS[name].days(2 * rules.WINDOW, rng))
+            days = judged(LINKS[name].days(2 * decision.WINDOW, rng))
             bare += by_windows(days, gated=False) is not None
             gated += by_windows(days, gated=True) is not None
             free += run < acquittals and acquitted(days, run)
@@ -334,10 +334,10 @@ def part_o(report: Report, seed: int, scale: float) -> None:
         many = max(20, round(runs * scale))
         hits = [0, 0, 0, 0]
         for _ in range(many):
-            days = judged(LINKS[name].days(rules.QUARTER, rng))
-            quarter = rules.quarter(rules.span(days, UNTIL, rules.QUARTER), UNTIL)
+            days = judged(LINKS[name].days(decision.QUARTER, rng))
+            quarter = decision.quarter(decision.span(days, UNTIL, decision.QUARTER), UNTIL)
             weeks = len(quarter.peak_only_weeks)
-            share = quarter.peak_only_days >= rules.OCCUPIED_SHARE * quarter.valid_days
+            share = quarter.peak_only_days >= decision.OCCUPIED_SHARE * quarter.valid_days
             hits[0] += Cause.CONTENDED in quarter.causes
             hits[1] += weeks >= 11
             hits[2] += by_quarter(days, gated=True) is not None
@@ -372,20 +372,20 @@ def part_first(report: Report, seed: int, scale: float) -> None:
         rng = np.random.default_rng([seed, 7, at])
         p_values = []
         for _ in range(runs):
-            read = [evidence.judge(day, 1) for day in link.days(count, rng)]
-            p_values.append(rules.window(read, UNTIL).p_link)
+            read = [daily.judge(day, 1) for day in link.days(count, rng)]
+            p_values.append(decision.window(read, UNTIL).p_link)
         for rate, below in ((usual, 1e-3), (hard, 2e-6)):
             hits = sum(p < below for p in p_values)
             report.line(f"{name}, {count} days, p < {below:g}", told(rate, 300), Count(hits, runs))
 
 
-def counted(rule: rules.Rule, link: Link, runs: int, rng: np.random.Generator) -> Count:
+def counted(rule: decision.Rule, link: Link, runs: int, rng: np.random.Generator) -> Count:
     """How often a rule convicts, as a verdict of a single link takes it."""
-    decide = by_windows if rule is rules.Rule.V2 else by_quarter
-    minimum = min(link.tests, evidence.MINIMUM_PEAK)
+    decide = by_windows if rule is decision.Rule.V2 else by_quarter
+    minimum = min(link.tests, daily.MINIMUM_PEAK)
     hits = 0
     for _ in range(runs):
-        days = judged(link.days(rules.QUARTER, rng), minimum)
+        days = judged(link.days(decision.QUARTER, rng), minimum)
         hits += decide(days, gated=True) is not None
     return Count(hits, runs)
 
@@ -410,19 +410,19 @@ CLUSTER_TABLE: dict[str, tuple[float | None, ...]] = {
 }
 """Section 5.4, 400 000 runs."""
 BAD_NEEDED = next(
-    x for x in range(29) if binomial_tail(rules.WINDOW, x, rules.BAD_RATE) < rules.TEST_P
+    x for x in range(29) if binomial_tail(decision.WINDOW, x, decision.BAD_RATE) < decision.TEST_P
 )
 
 
 def spread(flags: np.ndarray) -> np.ndarray:
     """Bad days by week: shape (runs, weeks)."""
-    return np.asarray(flags.reshape(len(flags), -1, rules.WEEK).sum(axis=2))
+    return np.asarray(flags.reshape(len(flags), -1, decision.WEEK).sum(axis=2))
 
 
 def flagged(flags: np.ndarray) -> np.ndarray:
     """Vectorised: p_A < 5e-4, and two bad days in three of four weeks (28 columns)."""
-    weeks = (spread(flags) >= rules.DAYS_IN_WEEK).sum(axis=1)
-    return np.asarray((flags.sum(axis=1) >= BAD_NEEDED) & (weeks >= rules.WEEKS_NEEDED))
+    weeks = (spread(flags) >= decision.DAYS_IN_WEEK).sum(axis=1)
+    return np.asarray((flags.sum(axis=1) >= BAD_NEEDED) & (weeks >= decision.WEEKS_NEEDED))
 
 
 def wealth(flags: np.ndarray) -> np.ndarray:
@@ -436,12 +436,12 @@ def part_clusters(report: Report, seed: int, scale: float) -> None:
     runs = max(20_000, round(400_000 * scale))
     for at, correlation in enumerate(CORRELATIONS):
         rng = np.random.default_rng([seed, 3, at])
-        flags = markov(0.05, correlation, (runs, 2 * rules.WINDOW), rng)
-        first, second = flags[:, : rules.WINDOW], flags[:, rules.WINDOW :]
-        weeks = (spread(flags) >= rules.DAYS_IN_WEEK).sum(axis=1)
+        flags = markov(0.05, correlation, (runs, 2 * decision.WINDOW), rng)
+        first, second = flags[:, : decision.WINDOW], flags[:, decision.WINDOW :]
+        weeks = (spread(flags) >= decision.DAYS_IN_WEEK).sum(axis=1)
         found = (
             second.sum(axis=1) >= BAD_NEEDED,
-            wealth(second) >= rules.ALARM,
+            wealth(second) >= decision.ALARM,
             flagged(second),
             flagged(first) & flagged(second),
             weeks >= 6,
@@ -466,15 +466,15 @@ def part_shifts(report: Report, seed: int, scale: float) -> None:
     for at, ((mean, sd), row) in enumerate(SHIFT_TABLE.items()):
         for rate, correlation in zip(row, (0.0, 0.5, 0.8), strict=True):
             rng = np.random.default_rng([seed, 4, at, round(correlation * 10)])
-            shocks = rng.normal(0, 1, (runs, rules.WINDOW))
+            shocks = rng.normal(0, 1, (runs, decision.WINDOW))
             series = np.empty_like(shocks)
             series[:, 0] = shocks[:, 0]
-            for day in range(1, rules.WINDOW):
+            for day in range(1, decision.WINDOW):
                 fresh = (1 - correlation**2) ** 0.5 * shocks[:, day]
                 series[:, day] = correlation * series[:, day - 1] + fresh
             hits = sum(
-                hodges_lehmann(one) >= rules.EFFECT
-                and wilcoxon([delta - evidence.MARGIN for delta in one]).p < rules.TEST_P
+                hodges_lehmann(one) >= decision.EFFECT
+                and wilcoxon([delta - daily.MARGIN for delta in one]).p < decision.TEST_P
                 for one in (mean + sd * series).tolist()
             )
             name = f"delta {mean:g}, sd {sd:g}, corr {correlation:g}"
@@ -575,7 +575,7 @@ def part_rows(report: Report, seed: int, scale: float) -> None:
             rng = np.random.default_rng([seed, 5, at, spoil_at])
             found = []
             for _ in range(many):
-                tests = spoil(rows(LINKS[name].days(rules.QUARTER, rng), rng), rng)
+                tests = spoil(rows(LINKS[name].days(decision.QUARTER, rng), rng), rng)
                 found.append(audit([case(tests)], Look(UNTIL, UNTIL))[0].finding)
             for finding in (Finding.NOT_DEDICATED, Finding.DEDICATED):
                 label = f"{name}, {what}: {finding}"
@@ -611,7 +611,7 @@ def part_bursts(report: Report, seed: int, scale: float) -> None:
             right += shaping(runs, PROMISE.expected_mbps).shape is shape
         for _ in range(audits):
             runs = tuple(burst(long_run(bucket, rng)) for _ in range(6))
-            tests = rows(LINKS["clean"].days(rules.QUARTER, rng), rng)
+            tests = rows(LINKS["clean"].days(decision.QUARTER, rng), rng)
             verdict = audit([case(tests, runs)], Look(UNTIL, UNTIL))[0]
             cleared += verdict.finding is Finding.DEDICATED
         report.line(f"{name}: {shape}", None, Count(right, many))

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from collector.audit import capacity, dedicated, evidence, words
+from collector.audit import capacity, daily, dedicated, words
 from collector.audit.capacity import MOST_MBPS, Layer, Promise
-from collector.audit.evidence import Direction, Test
+from collector.audit.daily import Direction, Test
 from collector.audit.findings import (
     Case,
     Look,
@@ -94,7 +94,7 @@ def terms(told: Mapping[str, Any]) -> Terms:
         goodput=told["rate"] == "tcp",
         until=day("until"),
         as_of=day("as_of"),
-        plan=Plan(minimum_peak=1 if told["low_budget"] else evidence.MINIMUM_PEAK),
+        plan=Plan(minimum_peak=1 if told["low_budget"] else daily.MINIMUM_PEAK),
         circumstances=Circumstances(**vouched),
         rebuttal=Rebuttal(day("delivered")),
     )
@@ -103,7 +103,7 @@ def terms(told: Mapping[str, Any]) -> Terms:
 def answer(file: Path, told: Mapping[str, Any], *, as_json: bool, full: bool, lang: str) -> str:
     """What the command prints. Raises OSError or ValueError, with the place in the text."""
     given = terms(told)
-    evidence.zone(given.zone)
+    daily.zone(given.zone)
     verdicts = judge(read(file, given), given)
     if as_json:
         return dedicated.encode(verdicts).decode() + "\n"
@@ -119,7 +119,7 @@ def judge(rows: Sequence[Row], terms: Terms) -> tuple[Verdict, ...]:
     if not grouped:
         told = f" {terms.direction}" if terms.direction else ""
         raise ValueError(f"no{told} tests to judge")
-    where = evidence.zone(terms.zone)
+    where = daily.zone(terms.zone)
     last_ns = max(test.start_ns for tests in grouped.values() for test in tests)
     last = datetime.fromtimestamp(last_ns // 10**9, UTC).astimezone(where).date()
     until = terms.until or last + timedelta(days=1)
@@ -296,7 +296,7 @@ def _time(text: str) -> int:
         if named:
             if when.tzinfo is not None:
                 raise ValueError("two zones")
-            when = when.replace(tzinfo=evidence.zone(named[2]))
+            when = when.replace(tzinfo=daily.zone(named[2]))
     except ValueError:
         raise _Cell("expected a time with its zone such as 2026-04-01T19:23:00+07:00") from None
     if when.tzinfo is None:

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from collector.audit import evidence, gates, rules
+from collector.audit import daily, decision, gates
+from collector.audit.daily import Daily, Direction, Part, Placed, Quality
+from collector.audit.decision import Cause, Quarter, Rule, Window
 from collector.audit.diurnal import Rhythm, rhythm
-from collector.audit.evidence import Daily, Direction, Part, Placed, Quality
 from collector.audit.findings import (
     METHOD,
     Accusation,
@@ -37,7 +38,6 @@ from collector.audit.findings import (
 from collector.audit.gates import GateResult, Shown
 from collector.audit.noise import noise, too_noisy
 from collector.audit.rates import rates_of
-from collector.audit.rules import Cause, Quarter, Rule, Window
 from collector.audit.shaping import Shape, shaping
 from collector.audit.statistics import (
     benjamini_hochberg,
@@ -101,23 +101,27 @@ def _digest(case: Case, look: Look) -> str:
 
 
 def _read(case: Case, look: Look) -> _Evidence:
-    where = evidence.zone(case.zone)
-    first = look.until - timedelta(days=rules.QUARTER)
+    where = daily.zone(case.zone)
+    first = look.until - timedelta(days=decision.QUARTER)
     own = [test for test in case.tests if test.direction is case.direction]
-    placed = evidence.place(own, where)
-    days = evidence.days(one for one in placed if first <= one.date < look.until)
+    placed = daily.place(own, where)
+    days = daily.days(one for one in placed if first <= one.date < look.until)
     judged = {
-        when: daily
+        when: one
         for when, day in days.items()
-        if (daily := evidence.judge(day, case.plan.minimum_peak)) is not None
+        if (one := daily.judge(day, case.plan.minimum_peak)) is not None
     }
-    before = look.until - timedelta(days=rules.WINDOW)
-    stretches = ((look.until, rules.WINDOW), (before, rules.WINDOW), (look.until, rules.QUARTER))
+    before = look.until - timedelta(days=decision.WINDOW)
+    stretches = (
+        (look.until, decision.WINDOW),
+        (before, decision.WINDOW),
+        (look.until, decision.QUARTER),
+    )
 
     def gated(until: date, length: int) -> list[GateResult]:
         stretch = (until - timedelta(days=length), until - timedelta(days=1))
-        inside = [day for when, day in days.items() if stretch[0] <= when <= stretch[1]]
-        judged_span = rules.span(judged, until, length)
+        inside = [day for when, one in days.items() if stretch[0] <= when <= stretch[1]]
+        judged_span = decision.span(judged, until, length)
         return [
             *gates.counted(inside, judged_span, case.plan, stretch),
             *gates.answered(case.circumstances, placed, stretch),
@@ -128,9 +132,9 @@ def _read(case: Case, look: Look) -> _Evidence:
         _digest(case, look),
         placed,
         judged,
-        rules.window(rules.span(judged, look.until, rules.WINDOW), look.until),
-        rules.window(rules.span(judged, before, rules.WINDOW), before),
-        rules.quarter(rules.span(judged, look.until, rules.QUARTER), look.until),
+        decision.window(decision.span(judged, look.until, decision.WINDOW), look.until),
+        decision.window(decision.span(judged, before, decision.WINDOW), before),
+        decision.quarter(decision.span(judged, look.until, decision.QUARTER), look.until),
         (gated(*stretches[0]), gated(*stretches[1]), gated(*stretches[2])),
     )
 
@@ -153,7 +157,7 @@ def _families(read: Sequence[_Evidence]) -> list[Family]:
     columns = zip(
         benjamini_hochberg(windows),
         benjamini_yekutieli(windows),
-        e_benjamini_hochberg(e_values, rules.Q_WINDOWS),
+        e_benjamini_hochberg(e_values, decision.Q_WINDOWS),
         benjamini_hochberg(peak_only),
         benjamini_yekutieli(peak_only),
         benjamini_hochberg(bad),
@@ -170,12 +174,12 @@ def _by_windows(one: _Evidence, family: Family, look: Look) -> list[Accusation]:
         common.append(Obstacle.ONE_WINDOW)
     if _failed(one.gates[0]) or _failed(one.gates[1]):
         common.append(Obstacle.GATE)
-    if family.windows_bh > rules.Q_WINDOWS:
+    if family.windows_bh > decision.Q_WINDOWS:
         common.append(Obstacle.FAMILY)
-    elif family.windows_by > rules.Q_WINDOWS:
+    elif family.windows_by > decision.Q_WINDOWS:
         common.append(Obstacle.DEPENDENT_FAMILY)
-    days = rules.span(one.judged, look.until, 2 * rules.WINDOW)
-    repeated = rules.both_windows(one.newest, one.previous)
+    days = decision.span(one.judged, look.until, 2 * decision.WINDOW)
+    repeated = decision.both_windows(one.newest, one.previous)
     pointed = []
     for cause in one.newest.causes:
         once = [] if cause in repeated or not one.previous.valid_days else [Obstacle.NOT_REPEATED]
@@ -185,22 +189,22 @@ def _by_windows(one: _Evidence, family: Family, look: Look) -> list[Accusation]:
 
 def _by_quarter(one: _Evidence, family: Family, look: Look) -> list[Accusation]:
     """Rule O, in the same way."""
-    days = rules.span(one.judged, look.until, rules.QUARTER)
+    days = decision.span(one.judged, look.until, decision.QUARTER)
     pointed = []
     for cause in one.quarter.causes:
         obstacles = [Obstacle.GATE] if _failed(one.gates[2]) else []
         adjusted = family.peak_only_bh if cause is Cause.CONTENDED else family.bad_bh
-        if adjusted > rules.Q_QUARTER:
+        if adjusted > decision.Q_QUARTER:
             obstacles.append(Obstacle.FAMILY)
         pointed.append(_common(one, Accusation(Rule.O, cause, tuple(obstacles)), days))
     return pointed
 
 
-def _common(one: _Evidence, so_far: Accusation, days: rules.Span) -> Accusation:
+def _common(one: _Evidence, so_far: Accusation, days: decision.Span) -> Accusation:
     """With the obstacles that both rules know: persistence, noise, far ends that disagree."""
     obstacles = list(so_far.obstacles)
-    correlation = rules.persistence(days, so_far.cause, so_far.rule)
-    if correlation is not None and correlation > rules.PERSISTENCE:
+    correlation = decision.persistence(days, so_far.cause, so_far.rule)
+    if correlation is not None and correlation > decision.PERSISTENCE:
         obstacles.append(Obstacle.PERSISTENT)
     found = noise(days)
     if too_noisy(so_far.rule, so_far.cause, found):
@@ -237,10 +241,10 @@ def _conclude(one: _Evidence, family: Family, look: Look, cleared: bool) -> _Con
 def _alarms(one: _Evidence, blocked: Sequence[Accusation]) -> tuple[Alarm, ...]:
     quarter_p = min(one.quarter.p_peak_only, one.quarter.p_bad)
     raised = {
-        Alarm.P_LINK: one.newest.p_link < rules.WATCH_P,
-        Alarm.P_QUARTER: quarter_p < rules.WATCH_P,
-        Alarm.E_BAD_DAYS: one.newest.e_bad >= rules.ALARM,
-        Alarm.E_SHIFT: one.newest.e_shift >= rules.ALARM,
+        Alarm.P_LINK: one.newest.p_link < decision.WATCH_P,
+        Alarm.P_QUARTER: quarter_p < decision.WATCH_P,
+        Alarm.E_BAD_DAYS: one.newest.e_bad >= decision.ALARM,
+        Alarm.E_SHIFT: one.newest.e_shift >= decision.ALARM,
         Alarm.RULE_BLOCKED: bool(blocked),
     }
     return tuple(alarm for alarm, up in raised.items() if up)
@@ -337,8 +341,8 @@ def _tests_an_evening(one: _Evidence) -> float:
 def _verdict(one: _Evidence, family: Family, look: Look) -> Verdict:
     case = one.case
     seed = int(one.digest[:16], 16)
-    limits = rules.bounds(rules.span(one.judged, look.until, rules.WINDOW), seed)
-    lacking = rules.lacks(one.newest, limits)
+    limits = decision.bounds(decision.span(one.judged, look.until, decision.WINDOW), seed)
+    lacking = decision.lacks(one.newest, limits)
     shape = shaping(case.long_runs, case.promise.expected_mbps)
     cleared = not lacking and shape.shape is not Shape.SHAPED_BELOW_CIR
     found = _conclude(one, family, look, cleared)
@@ -368,7 +372,7 @@ def _verdict(one: _Evidence, family: Family, look: Look) -> Verdict:
         quarter=one.quarter,
         bounds=limits,
         family=family,
-        noise=noise(rules.span(one.judged, look.until, rules.QUARTER)),
+        noise=noise(decision.span(one.judged, look.until, decision.QUARTER)),
         shaping=shape,
         rhythm=_rhythm(one, seed),
         elevation=case.elevation,

@@ -5,14 +5,14 @@ from enum import StrEnum
 
 import msgspec
 
-from collector.audit import rules
+from collector.audit import decision
 from collector.audit.capacity import Promise
+from collector.audit.daily import Direction, Test
+from collector.audit.decision import Bounds, Cause, Lack, Quarter, Rule, Window
 from collector.audit.diurnal import Elevation, Rhythm
-from collector.audit.evidence import Direction, Test
 from collector.audit.gates import Circumstances, GateResult, Plan
 from collector.audit.noise import Noise
 from collector.audit.rates import SimulatedRate
-from collector.audit.rules import Bounds, Cause, Lack, Quarter, Rule, Window
 from collector.audit.shaping import Burst, Shaping
 from collector.audit.stability import Stability
 from collector.audit.together import Together
@@ -108,7 +108,7 @@ class Shortfall(msgspec.Struct, frozen=True):
     bad_days: tuple[BadDay, ...]
     share: float | None
     """Bad days of the valid ones."""
-    allowed_share: float = rules.BAD_RATE
+    allowed_share: float = decision.BAD_RATE
 
 
 class Obstacle(StrEnum):

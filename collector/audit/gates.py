@@ -9,8 +9,8 @@ from statistics import median
 
 import msgspec
 
-from collector.audit.evidence import THETA, Daily, Day, Part, Placed, Quality
-from collector.audit.rules import WINDOW, Cause, Span
+from collector.audit.daily import THETA, Daily, Day, Part, Placed, Quality
+from collector.audit.decision import WINDOW, Cause, Span
 
 VALID_DAYS = 20
 """Of 28; in proportion for longer spans."""

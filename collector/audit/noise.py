@@ -12,8 +12,8 @@ from statistics import NormalDist, fmean, median
 
 import msgspec
 
-from collector.audit.evidence import THETA, Daily
-from collector.audit.rules import BAD_RATE, Cause, Rule, Span
+from collector.audit.daily import THETA, Daily
+from collector.audit.decision import BAD_RATE, Cause, Rule, Span
 
 TOLERATED = BAD_RATE / 2
 """Share of days that noise may make bad: half of the allowance is left to real incidents."""

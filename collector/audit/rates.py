@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from collector.audit.rules import Rule
+from collector.audit.decision import Rule
 from collector.audit.statistics import clopper_pearson_upper
 
 

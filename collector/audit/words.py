@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 from collector.audit.capacity import Promise
+from collector.audit.decision import Window
 from collector.audit.findings import (
     Accusation,
     Finding,
@@ -15,7 +16,6 @@ from collector.audit.gates import GateResult, Shown
 from collector.audit.noise import TOLERATED
 from collector.audit.phrases import PHRASES, Language
 from collector.audit.rates import INNOCENT
-from collector.audit.rules import Window
 from collector.audit.shaping import Shape
 
 

@@ -25,7 +25,8 @@ from bench.montecarlo import (
     rows,
     wealth,
 )
-from collector.audit import rules
+from collector.audit import decision
+from collector.audit.decision import Cause, Rule
 from collector.audit.dedicated import audit
 from collector.audit.findings import (
     Finding,
@@ -33,7 +34,6 @@ from collector.audit.findings import (
 )
 from collector.audit.phrases import Language
 from collector.audit.rates import INNOCENT, RATES, State
-from collector.audit.rules import Cause, Rule
 from collector.audit.words import summary
 from tests.collector.audit.days import span
 
@@ -55,7 +55,7 @@ SIMULATED = {
 def test_a_link_alone_is_decided_as_its_verdict_is(name: str) -> None:
     for seed in range(3):
         rng = np.random.default_rng([seed, 11])
-        days = LINKS[name].days(rules.QUARTER, rng)
+        days = LINKS[name].days(decision.QUARTER, rng)
         verdict = audit([case(rows(days, rng))], Look(UNTIL, UNTIL))[0]
         short = alone(days, int(verdict.input_sha256[:16], 16))
         assert short.lacks == verdict.lacks
@@ -74,9 +74,10 @@ def test_a_link_alone_is_decided_as_its_verdict_is(name: str) -> None:
 @pytest.mark.parametrize("correlation", [0.0, 0.8])
 def test_many_chains_at_once_are_judged_as_one_by_one(correlation: float) -> None:
     rng = np.random.default_rng(7)
-    chains = markov(0.2, correlation, (150, rules.WINDOW), rng)
+    chains = markov(0.2, correlation, (150, decision.WINDOW), rng)
     figures = [
-        rules.window(span([bool(bad) for bad in chain], whole_day=True), UNTIL) for chain in chains
+        decision.window(span([bool(bad) for bad in chain], whole_day=True), UNTIL)
+        for chain in chains
     ]
     # The share of 20 % is implied: seven bad days of 28 are a quarter.
     pointed = [Cause.UNDER_PROVISIONED in one.causes for one in figures]
@@ -123,7 +124,7 @@ def test_token_buckets_are_told_from_dedicated_links(capsys: pytest.CaptureFixtu
 
 def test_the_documents_example_is_what_the_rules_say() -> None:
     rng = np.random.default_rng(1)
-    tests = rows(LINKS["one evening in four -22 %"].days(rules.QUARTER, rng), rng)
+    tests = rows(LINKS["one evening in four -22 %"].days(decision.QUARTER, rng), rng)
     told = summary(audit([case(tests)], Look(UNTIL, UNTIL))[0], Language.EN)
     document = DOCUMENT.read_text()
     for line in told.splitlines():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from collector.__main__ import main
 from collector.audit.capacity import Layer, Promise
-from collector.audit.evidence import Direction, Test
+from collector.audit.daily import Direction, Test
 from collector.audit.findings import (
     Finding,
 )

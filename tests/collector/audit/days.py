@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from collector.audit.capacity import Layer, Promise
+from collector.audit.daily import Daily, Day, Direction, Test, judge
 from collector.audit.dedicated import audit
-from collector.audit.evidence import Daily, Day, Direction, Test, judge
 from collector.audit.findings import (
     Case,
     Look,

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.audit import rules
+from collector.audit import decision
+from collector.audit.daily import Direction, Test
+from collector.audit.decision import Cause, Lack, Rule
 from collector.audit.dedicated import audit, encode
-from collector.audit.evidence import Direction, Test
 from collector.audit.findings import (
     Alarm,
     Finding,
@@ -24,7 +25,6 @@ from collector.audit.findings import (
 )
 from collector.audit.gates import Circumstances, Gate, Plan, Shown
 from collector.audit.phrases import Language
-from collector.audit.rules import Cause, Lack, Rule
 from collector.audit.shaping import Burst, Shape
 from collector.audit.words import explain, summary
 from tests.collector.audit.days import HELD, LOOK, UNTIL, case, one_test, rows, utc_ns, verdict
@@ -315,9 +315,14 @@ def test_nothing_measured_is_insufficient_and_no_fault() -> None:
 
 
 def test_thresholds_are_the_methods() -> None:
-    assert (rules.LINK_P, rules.TEST_P, rules.EFFECT, rules.BAD_SHARE) == (1e-3, 5e-4, 0.1, 0.2)
-    assert (rules.Q_WINDOWS, rules.Q_QUARTER, rules.PERSISTENCE) == (1e-3, 1e-2, 0.8)
-    assert pytest.approx(0.3016627, abs=5e-8) == rules.WEEK_RATE
+    assert (decision.LINK_P, decision.TEST_P, decision.EFFECT, decision.BAD_SHARE) == (
+        1e-3,
+        5e-4,
+        0.1,
+        0.2,
+    )
+    assert (decision.Q_WINDOWS, decision.Q_QUARTER, decision.PERSISTENCE) == (1e-3, 1e-2, 0.8)
+    assert pytest.approx(0.3016627, abs=5e-8) == decision.WEEK_RATE
     assert Circumstances() == Circumstances(*[Shown.NOT_SHOWN] * 4)
 
 

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from collector.audit.daily import Daily, Day, judge
+from collector.audit.decision import Cause, Rule
 from collector.audit.dedicated import audit
-from collector.audit.evidence import Daily, Day, judge
 from collector.audit.findings import Finding, Obstacle
 from collector.audit.gates import Plan
 from collector.audit.noise import TOLERATED, noise, too_noisy
-from collector.audit.rules import Cause, Rule
 from tests.collector.audit.days import LOOK, UNTIL, case, day_of
 
 

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from collector.audit.capacity import Layer
+from collector.audit.daily import Direction
+from collector.audit.decision import Cause, Lack, Rule
 from collector.audit.diurnal import Elevation
-from collector.audit.evidence import Direction
 from collector.audit.findings import (
     Alarm,
     Finding,
@@ -23,7 +24,6 @@ from collector.audit.findings import (
 from collector.audit.gates import Gate, Shown
 from collector.audit.phrases import PHRASES, Language
 from collector.audit.rates import State
-from collector.audit.rules import Cause, Lack, Rule
 from collector.audit.shaping import Shape
 from collector.audit.stability import Steadiness, stability
 from collector.audit.together import Order, Repeat, Sharing, together

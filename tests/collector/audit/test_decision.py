@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from collector.audit.evidence import Daily, Day, judge
-from collector.audit.rules import (
+from collector.audit.daily import Daily, Day, judge
+from collector.audit.decision import (
     Cause,
     Lack,
     Rule,

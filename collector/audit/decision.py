@@ -13,7 +13,7 @@ from statistics import median
 
 import msgspec
 
-from collector.audit.evidence import MARGIN, ROUNDING, THETA, Daily
+from collector.audit.daily import MARGIN, ROUNDING, THETA, Daily
 from collector.audit.statistics import (
     Draws,
     autocorrelation,

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from collector.audit.evidence import (
+from collector.audit.daily import (
     Day,
     Direction,
     Part,
