@@ -62,7 +62,7 @@ bench: bench-system $(READY)  ## Print side-by-side measurements against peers
 lock: $(READY)  ## Resolve the dependencies anew and write the locked versions with their hashes
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
-	  --no-annotate --upgrade --quiet pyproject.toml --group dev -o requirements/dev.lock
+	  --no-annotate --upgrade --quiet pyproject.toml --extra collector --group dev -o requirements/dev.lock
 
 clean:  ## Remove what was built
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

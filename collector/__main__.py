@@ -553,6 +553,69 @@ def experiment(
 
 @main.command()
 @click.option(
+    "--from",
+    "file",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="CSV of throughput tests: time, direction, achieved_mbps, cross_mbps, valid, reason.",
+)
+@click.option("--cir", type=float, required=True, help="Promised rate, Mbit/s.")
+@click.option(
+    "--layer",
+    type=click.Choice(["l1", "l2", "ip"]),
+    default="l1",
+    show_default=True,
+    help="Where the contract counts it; l1 is best for the provider.",
+)
+@click.option("--vlan/--no-vlan", default=True, show_default=True, help="Tagged frames.")
+@click.option(
+    "--rate",
+    type=click.Choice(["ip", "tcp"]),
+    default="ip",
+    show_default=True,
+    help="What the file's rates count: IP packets, or TCP payload as speed tests show it.",
+)
+@click.option("--direction", type=click.Choice(["down", "up"]), help="Only this one.")
+@click.option(
+    "--zone", default="WIB", show_default=True, help="Of the sites: WIB, WITA, WIT or IANA."
+)
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Local day after the last one judged; by default after the last test.",
+)
+@click.option("--low-budget", is_flag=True, help="One evening test makes a day valid, not two.")
+@click.option(
+    "--vouch",
+    multiple=True,
+    type=click.Choice(["box", "anchors", "site", "clock"]),
+    help="You answer for it: box carries 1.2 x CIR, far ends healthy, no site fault, clock sane.",
+)
+@click.option(
+    "--delivered",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="When the provider received the raw data; it has 14 days to answer.",
+)
+@click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Day of the audit; by default --until."
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs: all numbers.")
+@click.option("--explain", "full", is_flag=True, help="All that the verdict rests on, in words.")
+@click.option("--lang", type=click.Choice(["en", "id"]), default="en", show_default=True)
+def verdict(file: Path, *, as_json: bool, full: bool, lang: str, **told: Any) -> None:
+    """Dedicated or not: judge throughput tests that you already have."""
+    try:
+        from collector import verdicts
+
+        click.echo(verdicts.answer(file, told, as_json=as_json, full=full, lang=lang), nl=False)
+    except ModuleNotFoundError as error:
+        _fail(ImportError(f"verdicts need {error.name}: install pantau with its extra 'collector'"))
+    except (OSError, ValueError) as error:
+        _fail(error)
+
+
+@main.command()
+@click.option(
     "--for",
     "duration",
     default=None,
