@@ -53,6 +53,8 @@ from collector.audit.states import EvidenceClass as Witness
 from collector.audit.strip import View
 from collector.audit.why import Clause, clause
 
+LATE_S = 10
+"""A router answers on the LAN for so long before its SNMP agent counts its uptime."""
 SILENCE_S = 10
 """Heartbeats come every 10 s: a shorter hole in a run says nothing of the agent's life."""
 _ORDER = list(Witness)
@@ -479,7 +481,8 @@ class _Judge:
         cpe_s = self._site.cpe_boot(span.start_s)
         if cpe_s is None:
             return []
-        covered = within([Span(int(cpe_s), int(cpe_s) + RESTART_S)], span)
+        # Its uptime counts from the start of its SNMP agent, a little after its own.
+        covered = within([Span(int(cpe_s) - LATE_S, int(cpe_s) + RESTART_S)], span)
         said = clause(Clause.SETTLING, cpe_at=int(cpe_s))
         # Where nothing was asked nothing was down, whatever had just restarted.
         return [(one, self._settles(one, cpe_s, said)) for one in covered if self._beyond_lost(one)]

@@ -294,6 +294,8 @@ def test_the_hub_stops_listening_to_who_sends_more_than_granted(hub: Door) -> No
                 sock.send(load.datagram(tag, Kind.LOAD, number, 0, 1472))
             except ConnectionRefusedError:
                 break  # its socket has gone
+            if number % 50 == 49:
+                time.sleep(0.02)  # no faster than a busy hub reads: what is dropped does not count
         with pytest.raises((Rejected, Closed)):
             while True:
                 channel.hear()
