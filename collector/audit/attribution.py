@@ -357,7 +357,7 @@ class _Judge:
             )
             return _unknown(Cause.AGENT_CRASH, why.join(said, _in_order(hole)), Witness.JOURNAL)
         booted_s = int(hole.after.booted_s)
-        cpe_s = self._site.cpe_boot(span.end_s - WINDOW_S)
+        cpe_s = self._site.cpe_boot_after(span)
         if cpe_s is not None and cpe_s < hole.before.last_s:
             said = clause(Clause.AGENT_POWER, boot_at=booted_s, cpe_at=int(cpe_s))
             said = why.join(said, _in_order(hole))
