@@ -1,8 +1,8 @@
 """Why a link was not up and who answers for it: the decision table of methodology 2.3.
 
 `attribute` cuts each run where the evidence changes and judges each piece; the first row that
-matches wins. The window of a piece is the piece and 30 s around it. The rows: `silence` (A1, A2, A3,
-A7), `lan` (A4, and A1 on a battery), `beyond` (A5, A6), `ends` (A8, A9); A0 and A10 are here.
+matches wins. The window of a piece is the piece and 30 s around it. Rows A1, A2, A3 and A7 are in
+`silence`, A4 in `lan`, A5 and A6 in `beyond`, A8 and A9 in `ends`; A0 and A10 are here.
 
 | row | condition | cause | state, charge |
 |---|---|---|---|
