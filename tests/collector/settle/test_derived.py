@@ -184,7 +184,8 @@ def test_a_clock_read_bucket_by_bucket_is_the_whole_one(ledger: SqliteLedger, se
     }
     with ledger.transaction() as db:
         db.executemany(
-            "INSERT INTO anchor VALUES (?,?,?,?,?)", [(b"a", b"b", *one) for one in told.values()]
+            "INSERT INTO anchor VALUES (?,?,?,?,?)",
+            [(b"a", b"b", one.boot_ns, one.hub_wall_ns, one.error_ns) for one in told.values()],
         )
     whole, parts = ClockMap(told.values()), Clocks(DerivedStore(ledger)).of(b"a", b"b")
     for boot_ns in (rng.randrange(110_000 * NS) for _ in range(300)):
