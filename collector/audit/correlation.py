@@ -158,23 +158,24 @@ class Correlation:
 
     def __init__(self, links: Iterable[Observed]) -> None:
         self._links = {one.link: one for one in sorted(links)}
-        by_pop: dict[str, list[Observed]] = defaultdict(list)
+        self._by_pop: dict[str, list[Observed]] = defaultdict(list)
         for one in self._links.values():
-            by_pop[one.pop].append(one)
+            self._by_pop[one.pop].append(one)
         self._hub = _hub_events(list(self._links.values()))
-        self._pops = {pop: _Pop(pop, members, self._hub) for pop, members in by_pop.items()}
+        self._pops: dict[str, _Pop] = {}
         self._anchors = _Concurrent([one.anchors_lost for one in self._links.values()])
         self._anchors_asked = sum(one.anchors_asked for one in self._links.values())
 
     def events(self) -> tuple[Event, ...]:
         """All of them, by start and name."""
-        found = [event for pop in self._pops.values() for event in (*pop.core, *pop.power)]
+        pops = [self._pop(pop) for pop in self._by_pop]
+        found = [event for pop in pops for event in (*pop.core, *pop.power)]
         return tuple(sorted((*found, *self._hub), key=lambda one: (one.start_s, one.name)))
 
     def context(self, link: str, windows: Iterable[Window] = ()) -> Context:
         """Of one link. Raises KeyError for one that was not observed."""
         one = self._links[link]
-        pop = self._pops[one.pop]
+        pop = self._pop(one.pop)
         kept = {
             # Its own loss is among those that touch the span.
             span.start_s: self._anchors_asked - self._anchors.touching(span)
@@ -191,6 +192,12 @@ class Correlation:
             power=pop.power,
             anchors_kept=kept,
         )
+
+    def _pop(self, pop: str) -> "_Pop":
+        """The context of one link needs its own PoP and no other."""
+        if pop not in self._pops:
+            self._pops[pop] = _Pop(pop, self._by_pop[pop], self._hub)
+        return self._pops[pop]
 
 
 def correlate(links: Iterable[Observed]) -> Correlation:
@@ -330,6 +337,8 @@ def _together(
 
 
 def _hub_events(links: Sequence[Observed]) -> tuple[Event, ...]:
+    if sum(bool(one.hub_lost) for one in links) < FEWEST:
+        return ()
     reached = _Steps(
         span
         for one in links
