@@ -95,9 +95,14 @@ def next_size(size: int, sent: int) -> int:
     return size * 2 if size < LARGEST_SCALED and size <= sent // SCALING else size
 
 
+def poisson_gap_s(uniform: float, mean_s: float) -> float:
+    """Time to the next event of a Poisson process, of a number in (0, 1] (RFC 2330 11.1.1)."""
+    return -mean_s * math.log(uniform)
+
+
 def pause_s(uniform: float) -> float:
-    """Time to the next measurement, of a number in (0, 1] (exponential)."""
-    return min(MOST_S, max(LEAST_S, -MEAN_S * math.log(uniform)))
+    """Time to the next measurement, of a number in (0, 1]."""
+    return min(MOST_S, max(LEAST_S, poisson_gap_s(uniform, MEAN_S)))
 
 
 def proof(key: bytes, path: str, nonce: str) -> str:
