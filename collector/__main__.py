@@ -382,6 +382,23 @@ def events(config: Path, month: str | None, as_json: bool) -> None:
 @ONE_LINK
 @MONTH
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+def delays(config: Path, link: str | None, month: str | None, as_json: bool) -> None:
+    """Show a month's round-trip times and losses by target, against the contract's limits.
+
+    Of available time only: minutes that touch an outage are left out. Lost packets are infinitely
+    late; times are known to 2 %.
+    """
+    from collector import tables
+
+    with _told():
+        tables.delays(config, tables.Wanted(link, month, as_json))
+
+
+@main.command()
+@CONFIG
+@ONE_LINK
+@MONTH
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
 def availability(config: Path, link: str | None, month: str | None, as_json: bool) -> None:
     """Show a month's availability against the contract, with its bounds.
 

@@ -5,12 +5,15 @@ because its evidence is not here, is unknown.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
 from collector.audit import availability as arithmetic
 from collector.audit.availability import Availability, Budget, Deciding, Tally
 from collector.audit.calendar import Month, Zone
+from collector.audit.delays import LossClause, RttClause, available, loss
 from collector.audit.evidence import Span
+from collector.audit.histogram import Histogram
 from collector.audit.intervals import Interval
 from collector.audit.outages import Flapping, flapping
 from collector.audit.provisional import settles
@@ -18,7 +21,7 @@ from collector.audit.states import Cause, Charge, State
 from collector.audit.timeline import showing
 from collector.audit.violations import Violations, violations
 from collector.contracts import Contract, Contracts, Period
-from collector.inventory import Inventory
+from collector.inventory import HUB_TARGET, Inventory, Reach
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import Kept, Lane, OutageStore
 from collector.settle.gather import strip_of
@@ -45,6 +48,19 @@ class MonthAnswer(NamedTuple):
     """The evidence is judged until here; None where there is none."""
     complete: bool
     """The period is over and judged to its end."""
+
+
+class TargetAnswer(NamedTuple):
+    """One target of a link in one month."""
+
+    target: str
+    reach: Reach
+    histogram: Histogram
+    """Of available time."""
+    left_out: int
+    """Batches, minutes as a rule, that touch other time."""
+    rtt: RttClause
+    loss: LossClause
 
 
 class History(NamedTuple):
@@ -147,6 +163,36 @@ class Answers:
         seen = showing(strip, self._derived.hub_off(*wide))
         intervals = _whole(self._store.intervals(link, wide), wide)
         return violations(seen, intervals, span, terms.unavailability, terms.degraded)
+
+    def delays(self, answer: MonthAnswer) -> list[TargetAnswer]:
+        """Round-trip time and loss to every target that is asked by echoes, against the limits."""
+        inventory, _ = self._promised()
+        link, span = inventory.links[answer.link], answer.found.span
+        intervals = self._store.intervals(link.id, span)
+        told = []
+        names = [HUB_TARGET, *(target.name for target in link.targets)]
+        for name in names:
+            batches = self._derived.delays(link.id, name, span)
+            reach = link.reach_of(name)
+            if not batches or reach is None:
+                continue
+            histogram, left = available(batches, intervals)
+            limit = answer.contract.limits.of(reach)
+            share = limit.rtt_percentile / 100
+            told.append(
+                TargetAnswer(
+                    target=name,
+                    reach=reach,
+                    histogram=histogram,
+                    left_out=left,
+                    rtt=RttClause(share, histogram.percentile(share), limit.rtt_s),
+                    loss=LossClause(
+                        loss(histogram),
+                        None if limit.loss_ratio is None else Fraction(str(limit.loss_ratio)),
+                    ),
+                )
+            )
+        return told
 
     def availability(
         self, month: str | None, now_s: int, links: Iterable[str] | None = None

@@ -186,6 +186,40 @@ def events(config: Path, wanted: Wanted) -> None:
     )
 
 
+def delays(config: Path, wanted: Wanted) -> None:
+    """Print a month's delays. Raises SettingsError, LedgerError or ValueError."""
+    now_s = SystemClock().wall_ns() // 1_000_000_000
+    with _answers(config, wanted.link) as answers:
+        links = None if wanted.link is None else [wanted.link]
+        rows = [
+            {"link": answer.link, **told.delays(one)}
+            for answer in answers.availability(wanted.month, now_s, links)
+            for one in answers.delays(answer)
+        ]
+    if wanted.as_json:
+        show(rows, as_json=True)
+        return
+    show(
+        [
+            {
+                "link": row["link"],
+                "target": row["target"],
+                "packets": row["packets"],
+                "loss": _percent(row["loss_ratio"]),
+                "limit": _percent(row["loss_limit"]),
+                "median": _milliseconds(row["p50_s"]),
+                "95 %": _milliseconds(row["p95_s"]),
+                "99 %": _milliseconds(row["p99_s"]),
+                "RTT limit": _milliseconds(row["rtt_limit_s"]),
+                "RTT": row["rtt_verdict"] or "",
+                "losses": row["loss_verdict"] or "",
+            }
+            for row in rows
+        ],
+        as_json=False,
+    )
+
+
 def availability(config: Path, wanted: Wanted) -> None:
     """Print a month's availability. Raises SettingsError, LedgerError or ValueError."""
     now_s = SystemClock().wall_ns() // 1_000_000_000
@@ -231,6 +265,10 @@ def _length(seconds: float | None) -> str:
     if hours:
         return f"{sign}{hours} h {minutes:02} min {rest:02} s"
     return f"{sign}{minutes} min {rest:02} s" if minutes else f"{sign}{rest} s"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.4g} ms"
 
 
 def _percent(ratio: float | None) -> str:

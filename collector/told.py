@@ -3,11 +3,13 @@
 One form for the API and the command line; docs/openapi.yaml describes it.
 """
 
+import math
 from fractions import Fraction
 from typing import Any
 
-from collector.answers import Common, History, MonthAnswer
+from collector.answers import Common, History, MonthAnswer, TargetAnswer
 from collector.audit.evidence import Span
+from collector.audit.histogram import Between
 from collector.audit.intervals import Edge
 from collector.audit.violations import Violations
 from collector.audit.why import sentence
@@ -82,6 +84,36 @@ def violations(found: Violations) -> dict[str, Any]:
         "consecutive_loss_runs": found.consecutive,
         "micro_outages": [_span(Span(one.start_s, one.end_s)) for one in found.micro],
     }
+
+
+def _between(found: Between | None) -> tuple[float | None, float | None]:
+    """Bounds in seconds; null where there is none, and for a lost packet's infinite time."""
+    if found is None:
+        return None, None
+    finite = (one if math.isfinite(one) else None for one in found)
+    low_s, high_s = finite
+    return low_s, high_s
+
+
+def delays(one: TargetAnswer) -> dict[str, Any]:
+    """One target in one month: percentiles as the bounds of their bucket, lost packets last."""
+    row: dict[str, Any] = {
+        "target": one.target,
+        "reach": one.reach,
+        "packets": one.histogram.sent,
+        "lost": one.histogram.lost,
+        "loss_ratio": _ratio(one.loss.found),
+        "loss_limit": _ratio(one.loss.limit),
+        "loss_verdict": one.loss.judgement,
+        "batches_left_out": one.left_out,
+        "rtt_percentile": 100 * one.rtt.share,
+        "rtt_limit_s": one.rtt.limit_s,
+        "rtt_verdict": one.rtt.judgement,
+    }
+    row["rtt_low_s"], row["rtt_high_s"] = _between(one.rtt.found)
+    for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+        _, row[f"{name}_s"] = _between(one.histogram.percentile(share))
+    return row
 
 
 def availability(answer: MonthAnswer) -> dict[str, Any]:

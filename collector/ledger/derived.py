@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import apsw
+import msgspec
 import numpy as np
 
 from collector.audit.evidence import Span
+from collector.audit.histogram import Histogram
 from collector.audit.strip import Mark, Strip, View
 from collector.ledger import PlacedBy, Placement
 from collector.ledger.sqlite import Row, SqliteLedger
@@ -28,7 +30,7 @@ ALIVE_EVERY_S = 5
 HOUR_S = 3600
 HOLD_S = 90
 """Seconds beside a packet that it may decide about: the longest hold of one."""
-DERIVED_VERSION = b"2"
+DERIVED_VERSION = b"3"
 REACH_S = 21_600
 """No batch holds more than this: batches are sealed each minute, or when they are full."""
 _MARGIN_S = 300
@@ -59,6 +61,14 @@ CREATE TABLE IF NOT EXISTS sample (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sample_when ON sample (link, kind, at_s);
 
+-- Round-trip times of one target in one batch, in buckets that merge.
+CREATE TABLE IF NOT EXISTS delay (
+  batch_id INTEGER NOT NULL REFERENCES batch (id), link TEXT NOT NULL, target TEXT NOT NULL,
+  boot_ns INTEGER NOT NULL, at_s INTEGER NOT NULL, lost INTEGER NOT NULL, counts BLOB NOT NULL,
+  PRIMARY KEY (batch_id, link, target)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS delay_when ON delay (link, target, at_s);
+
 -- Seconds of an hour that wait to be woven anew.
 CREATE TABLE IF NOT EXISTS dirty (
   link TEXT NOT NULL, hour INTEGER NOT NULL, start_s INTEGER NOT NULL, end_s INTEGER NOT NULL,
@@ -82,7 +92,11 @@ CREATE TABLE IF NOT EXISTS hub_run (
   id INTEGER PRIMARY KEY, began_s INTEGER NOT NULL, alive_s INTEGER NOT NULL
 ) STRICT;
 """
-_TABLES = ("stretch", "life", "sample", "dirty", "strip", "rejudge")
+_TABLES = ("stretch", "life", "sample", "delay", "dirty", "strip", "rejudge")
+
+
+_counts_encode = msgspec.msgpack.Encoder().encode
+_counts_decode = msgspec.msgpack.Decoder(dict[int, int]).decode
 
 
 class Unread(NamedTuple):
@@ -104,6 +118,15 @@ class Sample(NamedTuple):
     line: bytes
 
 
+class Delay(NamedTuple):
+    """Round-trip times of one target in one batch, from `boot_ns` on."""
+
+    link: str
+    target: str
+    boot_ns: int
+    histogram: Histogram
+
+
 class Derived(NamedTuple):
     """What one batch says to the audit."""
 
@@ -111,6 +134,7 @@ class Derived(NamedTuple):
     stretches: tuple[Stretch, ...]
     samples: tuple[tuple[str, Sample], ...]
     """(link, sample)"""
+    delays: tuple[Delay, ...]
     stopped: bool
     anchor: Anchor | None
     """The hub's clock as the batch's newest heartbeat knew it, if it can be believed."""
@@ -247,12 +271,13 @@ def _replace(db: apsw.Connection, header: Header, anchor: Anchor) -> None:
                 " WHERE batch_id=? AND link=? AND target=? AND view=?",
                 (spans[2], spans[3], batch_id, link, target, view),
             )
-    db.execute(
-        "UPDATE sample SET at_s=(sample.boot_ns + p.offset_ns) / ? FROM batch b"
-        " JOIN placement p ON p.batch_id=b.id WHERE b.id=sample.batch_id"
-        " AND b.agent_id=? AND b.boot_id=? AND b.last_boot_ns BETWEEN ? AND ?",
-        (NS, *at, *between),
-    )
+    for table in ("sample", "delay"):
+        db.execute(
+            f"UPDATE {table} SET at_s=({table}.boot_ns + p.offset_ns) / ? FROM batch b"
+            f" JOIN placement p ON p.batch_id=b.id WHERE b.id={table}.batch_id"
+            " AND b.agent_id=? AND b.boot_id=? AND b.last_boot_ns BETWEEN ? AND ?",
+            (NS, *at, *between),
+        )
 
 
 class DerivedStore:
@@ -329,6 +354,13 @@ class DerivedStore:
                 "INSERT OR IGNORE INTO sample VALUES (?,?,?,?,?,?,?)", (batch_id, link, *sample)
             )
             _wait(db, link, Span(sample.at_s, sample.at_s + 1))
+        for delay in one.delays:
+            counts = _counts_encode(delay.histogram.counts)
+            at_s, lost = (delay.boot_ns + offset_ns) // NS, delay.histogram.lost
+            db.execute(
+                "INSERT OR IGNORE INTO delay VALUES (?,?,?,?,?,?,?)",
+                (batch_id, *delay[:3], at_s, lost, counts),
+            )
         db.execute(
             "INSERT INTO life VALUES (?1,?2,?3,?4,?5,?6,?7) ON CONFLICT DO UPDATE SET"
             " first_batch=CASE WHEN ?4 < first_boot_ns THEN ?7 ELSE first_batch END,"
@@ -506,6 +538,19 @@ class DerivedStore:
             (link, kind, start_s, end_s),
         )
         return [Sample(row[0], row[1], row[2], row[3], row[4]) for row in (*before, *within)]
+
+    def delays(self, link: str, target: str, span: Span) -> list[tuple[int, Histogram]]:
+        """Round-trip times of a target by batch, each with its begin, that began in the span.
+
+        Only those that have a place on the calendar.
+        """
+        rows = self._ledger.rows(
+            "SELECT d.at_s, d.counts, d.lost FROM delay d JOIN placement p ON p.batch_id=d.batch_id"
+            " WHERE d.link=? AND d.target=? AND d.at_s>=? AND d.at_s<? AND p.placed_by<>'received'"
+            " ORDER BY d.at_s",
+            (link, target, *span),
+        )
+        return [(row[0], Histogram(_counts_decode(row[1]), row[2])) for row in rows]
 
     # --- the hub's own life ---------------------------------------------------------------
 

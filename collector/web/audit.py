@@ -41,6 +41,7 @@ class AuditPages:
             web.get("/api/v1/events", self.events),
             web.get("/api/v1/availability", self.availability),
             web.get("/api/v1/links/{link}/availability", self.availability),
+            web.get("/api/v1/links/{link}/delays", self.delays),
             web.get("/api/v1/openapi.yaml", self.openapi),
         ]
 
@@ -92,6 +93,22 @@ class AuditPages:
             if links is not None:
                 rows[-1] |= told.violations(self._answers.violations(one))
         return rows
+
+    async def delays(self, request: web.Request) -> web.Response:
+        """A month's round-trip times and losses of one link, by target, against the limits."""
+        link = self._link(request)
+        assert link is not None, "the route names one"
+        month = request.query.get("month")
+        if month is not None:
+            self._month(month, link)
+        now_s = self._clock.wall_ns() // SECOND
+        return await self._json(
+            lambda: [
+                told.delays(one)
+                for answer in self._answers.availability(month, now_s, [link])
+                for one in self._answers.delays(answer)
+            ]
+        )
 
     async def openapi(self, request: web.Request) -> web.Response:
         """The description of this API."""

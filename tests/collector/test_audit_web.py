@@ -35,6 +35,7 @@ CONTRACTS: dict[str, Any] = {
             "availability_target": 0.995,
             "cir": {"layer": "ip", "domestic": {"down_bps": 10_000_000, "up_bps": 10_000_000}},
             "restitution": {"rule": "LIN"},
+            "limits": {"domestic": {"rtt_s": 0.03, "rtt_percentile": 95, "loss_ratio": 0.01}},
             "fee_rupiah": 2_500_000,
         }
     ]
@@ -100,6 +101,10 @@ async def test_a_cut_is_told_over_http_and_on_the_command_line(
         assert month["violated_intervals"] == 0
         assert len(await ask(hub, "/api/v1/availability")) == 1
         assert await ask(hub, "/api/v1/events") == []
+        (hub_rtt,) = await ask(hub, "/api/v1/links/l1/delays")
+        assert (hub_rtt["target"], hub_rtt["packets"], hub_rtt["lost"]) == ("hub", 1740, 0)
+        assert hub_rtt["rtt_low_s"] < 0.02 <= hub_rtt["rtt_high_s"]
+        assert (hub_rtt["rtt_verdict"], hub_rtt["loss_verdict"]) == ("met", "met")
         await ask(hub, "/api/v1/links")
         seconds = await hub.value(
             "pantau_link_seconds_total",
