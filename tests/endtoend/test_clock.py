@@ -86,3 +86,35 @@ def test_evidence_of_1970_is_placed_right_and_a_step_moves_nothing(
     proof = system.prove()
     assert (proof.repeats, proof.holes) == (0, 0)
     assert proof.observations > 80
+
+
+def test_steps_of_an_hour_both_ways_move_no_round_trip_and_no_place(
+    make_system: Callable[..., Any], tmp_path: Path
+) -> None:
+    clock = WrongClock(tmp_path)
+
+    def inside(argv: list[str]) -> list[str]:
+        return ["env", *(f"{name}={value}" for name, value in clock.env.items()), *argv]
+
+    system = make_system(timeout_s=2.0)
+    system.start_collector()
+    system.join(inside)
+    began = time.time()
+    system.start_agent(inside)
+    for shift_s in (0, 3600, 0, -3600):
+        clock.shift(shift_s)
+        time.sleep(4)
+    system.drain()
+    ended = time.time()
+    system.stop_collector()
+
+    read = Reading(system.folder / "hub" / "ledger.db")
+    assert read.placed_by == {PlacedBy.ANCHOR}
+    assert [round(step.step_ns / 1e9) for step in read.steps] == [3600, -3600, -3600]
+    for at, error_s, train in read.trains:
+        assert began - error_s - 0.1 < at < ended + error_s + 0.1
+        assert all(
+            seen.rtt_ns is None or 0 < seen.rtt_ns < 200_000_000 for seen in train.observations()
+        )
+    proof = system.prove()
+    assert (proof.repeats, proof.holes) == (0, 0)
