@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 RUN_PACKAGES := python3-venv gcc libc6-dev iproute2
-TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus openssl zstd jq xxd libfaketime snmpd tshark
-BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporter
+TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus victoria-metrics openssl zstd jq xxd libfaketime snmpd tshark
+BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporter prometheus victoria-metrics
 
 .PHONY: help demo test test-fast check fmt lock bench clean run-system test-system bench-system
 

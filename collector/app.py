@@ -13,6 +13,9 @@ from collector import contracts as promised
 from collector import identity as keys
 from collector import inventory
 from collector.answers import Answers
+from collector.backfill.counters import BackfillCounters
+from collector.backfill.service import Backfill
+from collector.backfill.store import BackfillStore
 from collector.board import Board
 from collector.committer import Committer
 from collector.contracts import Contracts
@@ -36,6 +39,7 @@ from collector.watch import Watch
 from collector.web import strangers
 from collector.web.agents import AgentEndpoints
 from collector.web.audit import AuditPages
+from collector.web.discovery import DiscoveryPages
 from collector.web.pages import Pages
 from runtime.clock import Clock
 from runtime.settings import SettingsError
@@ -104,9 +108,19 @@ class Collector:
         self._app = web.Application(client_max_size=MAX_BATCH_BYTES)
         agents = AgentEndpoints(desk, settings.limits.body_deadline_s)
         audit = AuditPages(self.answers, clock)
-        self._app.add_routes([*agents.routes(), *self.pages.routes(), *audit.routes()])
+        discovery = DiscoveryPages(self.board, clock)
+        self._app.add_routes(
+            [*agents.routes(), *self.pages.routes(), *audit.routes(), *discovery.routes()]
+        )
         self.port = settings.http.port
         self._inventory, self.contracts = self._read()
+        self.backfill = Backfill(
+            located,
+            BackfillStore(self.ledger, derived, kept),
+            lambda: self._inventory,
+            BackfillCounters(self.counters.registry),
+            clock,
+        )
 
     def _reflector_address(self) -> ReflectorAddress:
         stamp = self._located.settings.stamp
@@ -204,6 +218,7 @@ class Collector:
                 "hub's journal": self.settling.keep_alive,
                 "watch": self._watch.run,
                 "refresh": lambda: every(REFRESH_S, self._refresh),
+                **self.backfill.tasks(),
                 "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
                 "shutdown": lambda: self._shut(stop, runner, closed),
             }
