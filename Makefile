@@ -23,7 +23,7 @@ test: test-system $(READY) check  ## All checks and tests
 	$(BIN)/pytest $(PYTEST)
 
 test-fast: $(READY)  ## Tests without namespaces and without other programs
-	$(BIN)/pytest -q -m "not lab and not prometheus" $(PYTEST)
+	$(BIN)/pytest -q -m "not lab and not prometheus and not victoria" $(PYTEST)
 
 check: $(READY)  ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .

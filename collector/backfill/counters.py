@@ -19,6 +19,12 @@ class BackfillCounters:
             [*by, "reason"],
             registry=registry,
         )
+        self._resent = Counter(
+            f"{prefix}_samples_resent",
+            "Samples sent again because late evidence changed something of their minutes.",
+            by,
+            registry=registry,
+        )
         self._until = Gauge(
             f"{prefix}_sent_timestamp_seconds",
             "Everything that was settled by then has been sent; now, where nothing waits.",
@@ -38,6 +44,7 @@ class BackfillCounters:
         return EndpointCounters(
             self._sent.labels(endpoint),
             refused,
+            self._resent.labels(endpoint),
             self._until.labels(endpoint),
             self._stuck.labels(endpoint),
         )
@@ -47,9 +54,15 @@ class EndpointCounters:
     """What became of the samples for one endpoint."""
 
     def __init__(
-        self, sent: Counter, refused: dict[Verdict, Counter], until: Gauge, stuck: Gauge
+        self,
+        sent: Counter,
+        refused: dict[Verdict, Counter],
+        resent: Counter,
+        until: Gauge,
+        stuck: Gauge,
     ) -> None:
-        self._sent, self._refused, self.until, self.stuck = sent, refused, until, stuck
+        self._sent, self._refused, self.resent = sent, refused, resent
+        self.until, self.stuck = until, stuck
         self.taken = 0
         self.refused = dict.fromkeys(refused, 0)
 

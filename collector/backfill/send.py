@@ -88,7 +88,7 @@ class Sender:
         auth = self.endpoint.basic_auth
         if auth is not None:
             password = _first_line(self._located.path(auth.password_file))
-            headers["Authorization"] = aiohttp.BasicAuth(auth.username, password, "utf-8").encode()
+            headers["Authorization"] = aiohttp.encode_basic_auth(auth.username, password)
         return headers
 
     async def _post(self, session: aiohttp.ClientSession, points: Sequence[Point]) -> Answer:

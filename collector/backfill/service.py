@@ -219,6 +219,7 @@ class Backfill:
         for link, span in late.spans:
             for chunk in chunks(span, CHUNK_S):
                 points = await asyncio.to_thread(walk.points, link, chunk)
+                sender.counters.resent.inc(len(points))
                 await deliver(sender, session, walk, points)
         await asyncio.to_thread(walk.seen, late)
         return True
