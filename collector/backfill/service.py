@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -115,26 +115,29 @@ class Walk:
         """The endpoint has answered for all of it."""
         self._store.advance(self._endpoint.name, portion.sent_s)
 
-    def late(self) -> Late | None:
-        """What changed behind the walk; None where nothing did, or where it is not settled yet."""
-        late = self._store.late(self._endpoint.name)
-        if not late.spans:
-            self._store.seen(self._endpoint.name, late)
-            return None
-        links = {link for link, _ in late.spans} & set(self._source.links())
-        settled = self._store.settled(links)
-        for link, span in late.spans:
-            if link in links and (link not in settled or settled[link].end_s < span.end_s):
-                return None
-        return late
+    def late(self) -> list[Late]:
+        """What changed behind the walk and is settled again. To be asked before `next`."""
+        self._store.look_behind(self._endpoint.name)
+        waiting = self._store.late(self._endpoint.name)
+        if not waiting:
+            return []
+        links = set(self._source.links())
+        self.sent_again([one for one in waiting if one[0] not in links])
+        settled = self._store.settled(link for link, _ in waiting if link in links)
+        return [
+            (link, span)
+            for link, span in waiting
+            if link in settled and span.end_s <= settled[link].end_s
+        ]
 
     def points(self, link: str, span: Span) -> list[Point]:
         """All of a link within whole minutes."""
         return self._source.points(link, span)
 
-    def seen(self, late: Late) -> None:
+    def sent_again(self, late: Sequence[Late]) -> None:
         """The endpoint has answered for all of it."""
-        self._store.seen(self._endpoint.name, late)
+        if late:
+            self._store.sent_again(self._endpoint.name, late)
 
     def split(self, points: list[Point]) -> tuple[list[Point], int]:
         """The points that are not too old for this endpoint, and how many are."""
@@ -204,22 +207,20 @@ class Backfill:
                 await asyncio.sleep(pause_s)
 
     async def _step(self, walk: Walk, sender: Sender, session: aiohttp.ClientSession) -> bool:
-        """Send one portion, or what changed behind it; whether there was anything."""
-        portion = await asyncio.to_thread(walk.next)
-        now_s = self._clock.wall_ns() // SECOND
-        sender.counters.until.set(now_s if portion is None else portion.since_s)
-        if portion is not None:
-            await deliver(sender, session, walk, portion.points)
-            await asyncio.to_thread(walk.sent, portion)
-            return True
+        """Send what changed behind the walk, and a portion; whether there was anything."""
         late = await asyncio.to_thread(walk.late)
-        if late is None:
-            await asyncio.to_thread(self._store.forget, self._names)
-            return False
-        for link, span in late.spans:
+        for link, span in late:
             for chunk in chunks(span, CHUNK_S):
                 points = await asyncio.to_thread(walk.points, link, chunk)
                 sender.counters.resent.inc(len(points))
                 await deliver(sender, session, walk, points)
-        await asyncio.to_thread(walk.seen, late)
+            await asyncio.to_thread(walk.sent_again, [(link, span)])
+        portion = await asyncio.to_thread(walk.next)
+        now_s = self._clock.wall_ns() // SECOND
+        sender.counters.until.set(now_s if portion is None else portion.since_s)
+        if portion is None:
+            await asyncio.to_thread(self._store.forget, self._names)
+            return bool(late)
+        await deliver(sender, session, walk, portion.points)
+        await asyncio.to_thread(walk.sent, portion)
         return True

@@ -3,11 +3,11 @@
 An endpoint walks each link's settled minutes in order of time, so that a store needs to take old
 samples and never disordered ones. What changes behind the walker is found twice: states in the log
 that the judge keeps of its revisions, packets in the batches that arrived since the last look.
-Cursors move after the endpoint has answered: a crash sends some minutes twice and none never.
+They wait in a table of their own. Cursors move after the endpoint has answered: a crash sends some
+minutes twice and none never.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from collector.audit.evidence import Span
 from collector.audit.intervals import Interval
@@ -34,6 +34,12 @@ CREATE TABLE IF NOT EXISTS backfill_link (
   PRIMARY KEY (endpoint, link)
 ) STRICT, WITHOUT ROWID;
 
+-- Minutes that changed behind the walk and wait to be sent again.
+CREATE TABLE IF NOT EXISTS backfill_late (
+  endpoint TEXT NOT NULL, link TEXT NOT NULL, start_s INTEGER NOT NULL, end_s INTEGER NOT NULL,
+  PRIMARY KEY (endpoint, link, start_s)
+) STRICT, WITHOUT ROWID;
+
 -- The batches of a link by time: every batch has its journal's stretch.
 CREATE INDEX IF NOT EXISTS stretch_journal ON stretch (link, from_s, to_s)
   WHERE view = {View.JOURNAL.value};
@@ -58,12 +64,8 @@ GROUP BY t.batch_id, t.link
 """
 
 
-class Late(NamedTuple):
-    """What changed behind an endpoint's walk, and how far was read to find it."""
-
-    spans: tuple[tuple[str, Span], ...]
-    batch_id: int
-    revision_id: int
+Late = tuple[str, Span]
+"""Minutes of a link that were sent, and are not as they were or were not there."""
 
 
 class BackfillStore:
@@ -159,14 +161,14 @@ class BackfillStore:
 
     # --- what changed behind it -------------------------------------------------------------
 
-    def late(self, endpoint: str) -> Late:
-        """What of the minutes that were sent is not as it was, or was not there."""
+    def look_behind(self, endpoint: str) -> None:
+        """Note what of the minutes that were sent has changed since the last look."""
         batch_id, revision_id = self._ledger.rows(
             "SELECT batch_id, revision_id FROM backfill WHERE endpoint=?", (endpoint,)
         )[0]
         newest = self._ledger.rows("SELECT coalesce(max(id), 0) FROM batch")[0][0]
-        until = min(newest - self._derived.behind(), batch_id + _BATCHES)
-        spans = [
+        until = max(batch_id, min(newest - self._derived.behind(), batch_id + _BATCHES))
+        late = [
             (link, whole_minutes(Span(first_ns // NS, last_ns // NS + 1)))
             for link, first_ns, last_ns in self._ledger.rows(_LATE, (endpoint, batch_id, until))
         ]
@@ -175,19 +177,40 @@ class BackfillStore:
             (revision_id, _REVISIONS),
         )
         sent = self.sent(endpoint)
-        for _, link, start_s, end_s in revisions:
-            span = whole_minutes(Span(start_s, min(end_s, sent.get(link, 0))))
-            if span.length_s > 0:
-                spans.append((link, span))
+        late += [
+            (link, whole_minutes(Span(start_s, min(end_s, sent.get(link, 0)))))
+            for _, link, start_s, end_s in revisions
+            if start_s < sent.get(link, 0)
+        ]
         read = revisions[-1][0] if revisions else revision_id
-        return Late(_joined(spans), max(until, batch_id), read)
-
-    def seen(self, endpoint: str, late: Late) -> None:
-        """Note that all of this was sent."""
+        if (until, read) == (batch_id, revision_id):
+            return
         with self._ledger.transaction() as db:
+            db.executemany(
+                "INSERT INTO backfill_late VALUES (?1,?2,?3,?4)"
+                " ON CONFLICT DO UPDATE SET end_s=max(end_s, ?4)",
+                [(endpoint, link, *span) for link, span in late],
+            )
             db.execute(
                 "UPDATE backfill SET batch_id=?, revision_id=? WHERE endpoint=?",
-                (late.batch_id, late.revision_id, endpoint),
+                (until, read, endpoint),
+            )
+
+    def late(self, endpoint: str) -> list[Late]:
+        """What waits to be sent again, by link and time."""
+        rows = self._ledger.rows(
+            "SELECT link, start_s, end_s FROM backfill_late WHERE endpoint=?"
+            " ORDER BY link, start_s",
+            (endpoint,),
+        )
+        return [(link, Span(start_s, end_s)) for link, start_s, end_s in rows]
+
+    def sent_again(self, endpoint: str, late: Iterable[Late]) -> None:
+        """Note that this was sent, or that nobody asks for it any more."""
+        with self._ledger.transaction() as db:
+            db.executemany(
+                "DELETE FROM backfill_late WHERE endpoint=? AND link=? AND start_s=? AND end_s=?",
+                [(endpoint, link, *span) for link, span in late],
             )
 
     def forget(self, endpoints: Sequence[str]) -> None:
@@ -199,18 +222,6 @@ class BackfillStore:
                 f" FROM backfill WHERE endpoint IN ({marks})), {2**62})",
                 tuple(endpoints),
             )
-
-
-def _joined(spans: Sequence[tuple[str, Span]]) -> tuple[tuple[str, Span], ...]:
-    """The same minutes, each once."""
-    joined: list[tuple[str, Span]] = []
-    for link, span in sorted(spans):
-        if joined and joined[-1][0] == link and span.start_s <= joined[-1][1].end_s:
-            last = joined[-1][1]
-            joined[-1] = link, Span(last.start_s, max(last.end_s, span.end_s))
-        else:
-            joined.append((link, span))
-    return tuple(joined)
 
 
 def chunks(span: Span, most_s: int) -> list[Span]:
