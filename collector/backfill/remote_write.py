@@ -85,7 +85,9 @@ class Verdict(StrEnum):
     the values of their metric label."""
 
     TOO_OLD = "too_old"
-    """older than the store's window; every older sample is refused too"""
+    """older than the window in which the store takes samples in any order"""
+    OUT_OF_BOUNDS = "out_of_bounds"
+    """older than what a store without such a window takes"""
     OUT_OF_ORDER = "out_of_order"
     """the series has newer samples, and the store takes none behind them"""
     DUPLICATE = "duplicate"
@@ -99,13 +101,15 @@ class Verdict(StrEnum):
     """not now, or not as the endpoint is set up: nothing is lost by waiting"""
 
 
-REASONS = (Verdict.TOO_OLD, Verdict.OUT_OF_ORDER, Verdict.DUPLICATE, Verdict.OTHER)
+REASONS = tuple(Verdict)[: tuple(Verdict).index(Verdict.TAKEN)]
+BY_AGE = (Verdict.TOO_OLD, Verdict.OUT_OF_BOUNDS)
+"""Whoever is refused for it, everything older is refused for it too."""
 _WORDS = (
     ("duplicate sample", Verdict.DUPLICATE),  # Prometheus
     ("duplicate-timestamp", Verdict.DUPLICATE),  # Mimir
     ("too old", Verdict.TOO_OLD),
     ("too-old", Verdict.TOO_OLD),
-    ("out of bounds", Verdict.TOO_OLD),
+    ("out of bounds", Verdict.OUT_OF_BOUNDS),
     ("out of order", Verdict.OUT_OF_ORDER),
     ("out-of-order", Verdict.OUT_OF_ORDER),
 )

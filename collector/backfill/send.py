@@ -16,6 +16,7 @@ import aiohttp
 
 from collector.backfill.counters import EndpointCounters
 from collector.backfill.remote_write import (
+    BY_AGE,
     HEADERS,
     Point,
     Verdict,
@@ -147,26 +148,27 @@ class Sender:
         refuses the newest sample too, in words that are not known here, or after `most_tries`.
         """
         left = [sorted(points, key=lambda point: point.at_ms)] if points else []
-        whole, too_old_ms = True, -1
+        whole, aged, aged_ms = True, Verdict.TOO_OLD, -1
         while left:
             part = left.pop()
-            kept = [one for one in part if one.at_ms > too_old_ms]
+            kept = [one for one in part if one.at_ms > aged_ms]
             if len(kept) < len(part):
-                self.counters.refuse(Verdict.TOO_OLD, len(part) - len(kept))
+                self.counters.refuse(aged, len(part) - len(kept))
             if not kept:
                 continue
             answer = await self._ask(session, kept, most_tries)
             if whole and answer.verdict is Verdict.OTHER:
                 await self._probe(session, kept[-1], most_tries)
             whole = False
+            if answer.verdict in BY_AGE:
+                # If any of these is too old, the oldest is.
+                aged, aged_ms = answer.verdict, kept[0].at_ms
             if answer.verdict is Verdict.TAKEN:
                 self.counters.take(len(kept))
                 self._moved()
             elif len(kept) == 1:
                 self._refuse(answer)
                 self._moved()
-                if answer.verdict is Verdict.TOO_OLD:
-                    too_old_ms = kept[0].at_ms
             else:
                 left += _parts(kept, answer.verdict)
 
@@ -197,6 +199,7 @@ def _parts(points: list[Point], found: Verdict) -> list[list[Point]]:
     middle = len(points) // 2
     older, newer = points[:middle], points[middle:]
     if found is Verdict.TOO_OLD and len(older) > 1:
-        # Alone, the older half's newest sample decides about all that are older.
+        # Alone, the older half's newest sample decides about all that are older. This store takes
+        # what lies behind it afterwards; any other has to be asked in order of time.
         return [older[:-1], newer, older[-1:]]
     return [newer, older]

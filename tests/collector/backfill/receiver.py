@@ -22,6 +22,8 @@ class Receiver:
         self.requests: list[web.Request] = []
         self.rules: list[Rule] = []
         self.before: Callable[[], Awaitable[None]] | None = None
+        self.after: Callable[[], Awaitable[None]] | None = None
+        """Awaited when a request was stored, before it is answered."""
         self.url = ""
 
     async def write(self, request: web.Request) -> web.Response:
@@ -43,6 +45,8 @@ class Receiver:
             if answer is not None:
                 return answer
         self.stored += samples
+        if self.after is not None:
+            await self.after()
         return web.Response(status=204)
 
     @property

@@ -132,6 +132,13 @@ async def test_a_range_query_over_the_gap_returns_the_agents_own_data(
         label = frozenset({"endpoint": name}.items())
         assert page["pantau_collector_backfill_samples_sent_total", label] > 2 * 180 * 10
         assert page["pantau_collector_backfill_stuck", label] == 0
+        assert page["pantau_collector_backfill_samples_resent_total", label] < 200
+        refusals = [
+            value
+            for (series, labels), value in page.items()
+            if series == "pantau_collector_backfill_samples_refused_total" and label <= labels
+        ]
+        assert refusals == [0, 0, 0, 0]
 
 
 def told_by_the_agent(sealed: list[Batch]) -> dict[int, float]:

@@ -89,7 +89,7 @@ def test_a_request_says_to_the_official_library_what_it_was_made_of(
         (204, "", Verdict.TAKEN),
         # Prometheus 2.42
         (500, "too old sample\n", Verdict.TOO_OLD),
-        (400, "out of bounds\n", Verdict.TOO_OLD),
+        (400, "out of bounds\n", Verdict.OUT_OF_BOUNDS),
         (400, "out of order sample\n", Verdict.OUT_OF_ORDER),
         (400, "duplicate sample for timestamp\n", Verdict.DUPLICATE),
         # Mimir

@@ -78,11 +78,32 @@ async def test_what_is_too_old_is_found_by_few_requests_and_the_rest_is_stored(
 
 async def test_all_too_old_costs_few_requests_as_well() -> None:
     async with receiving() as store:
-        store.rules = [refuses(400, "out of bounds", lambda sample: True)]
+        store.rules = [refuses(500, "too old sample", lambda sample: True)]
         one = sender(store.url)
         await deliver(one, points())
         assert refused(one) == {"too_old": COUNT}
         assert len(store.requests) <= 40
+
+
+async def test_a_store_that_wants_order_is_never_sent_a_newer_sample_first() -> None:
+    newest = -1
+
+    def in_order(samples: list[Taken]) -> web.Response | None:
+        nonlocal newest
+        times = [at_ms for _, at_ms, _ in samples]
+        if min(times) < 50:
+            return web.Response(status=400, text="out of bounds")
+        if min(times) <= newest:
+            return web.Response(status=400, text="out of order sample")
+        newest = max(times)
+        return None
+
+    async with receiving() as store:
+        store.rules = [in_order]
+        one = sender(store.url)
+        await deliver(one, points())
+        assert store.times == list(range(50, COUNT))
+        assert refused(one) == {"out_of_bounds": 50}
 
 
 @pytest.mark.parametrize(
