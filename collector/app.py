@@ -13,7 +13,6 @@ from collector import contracts as promised
 from collector import identity as keys
 from collector import inventory
 from collector.answers import Answers
-from collector.backfill.counters import BackfillCounters
 from collector.backfill.service import Backfill
 from collector.backfill.store import BackfillStore
 from collector.board import Board
@@ -118,7 +117,7 @@ class Collector:
             located,
             BackfillStore(self.ledger, derived, kept),
             lambda: self._inventory,
-            BackfillCounters(self.counters.registry),
+            self.counters.registry,
             clock,
         )
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 import aiohttp
+from prometheus_client import CollectorRegistry
 
 from collector.audit.evidence import Span
 from collector.backfill.counters import BackfillCounters
@@ -168,11 +169,13 @@ class Backfill:
         located: Located,
         store: BackfillStore,
         inventory: Callable[[], Inventory],
-        counters: BackfillCounters,
+        registry: CollectorRegistry,
         clock: Clock,
     ) -> None:
         self._store, self._clock = store, clock
         endpoints = located.settings.backfill
+        # Without endpoints nothing is registered: a page needs no families without series.
+        counters = BackfillCounters(registry if endpoints else CollectorRegistry())
         self._names = tuple(one.name for one in endpoints)
         self._pairs = [
             (

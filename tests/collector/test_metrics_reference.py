@@ -78,6 +78,7 @@ def test_every_metric_has_a_row_with_its_type_and_labels_and_no_row_is_stale() -
 def test_the_page_shows_every_family_there_is() -> None:
     table = SessionTable()
     counters = Counters(table, Reflector(table, FakeClock(), ReflectorSettings()))
+    BackfillCounters(counters.registry)
     own = {
         family.name + ("_total" if family.type == "counter" else "")
         for family in counters.registry.collect()
@@ -93,5 +94,6 @@ def test_the_document_names_the_road_of_every_row() -> None:
     for family in m.FROM_EVIDENCE:
         assert roads[family.name] == "evidence", family.name
     for name, road in roads.items():
-        assert road in ("evidence", "live", "own")
+        assert road in ("evidence", "live", "backfill", "own")
+        assert (road == "backfill") == name.startswith("pantau_settled_")
         assert (road == "own") == name.startswith("pantau_collector_")
