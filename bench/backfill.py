@@ -127,7 +127,7 @@ def main() -> None:
     now_s = int(time.time())
     points = points_of(options.links, options.hours, (now_s - 86_400) // 60 * 60)
     print(f"{len(points):,} samples of {options.links} links over {options.hours} h\n")
-    print(table(["", "CPU per million", "bytes/sample"], encoding(points)))
+    table(["", "CPU per million", "bytes/sample"], encoding(points))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for k, kind in enumerate((Prometheus, VictoriaMetrics)):
@@ -140,7 +140,7 @@ def main() -> None:
             finally:
                 store.close()
     heads = ["", "samples", "our CPU per million", "store's CPU per million", "refused"]
-    print(table(heads, rows))
+    table(heads, rows)
 
 
 if __name__ == "__main__":

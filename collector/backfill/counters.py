@@ -1,6 +1,6 @@
 """The backfill's metrics about itself, by endpoint; docs/metrics.md has their rows."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
 from collector.backfill.remote_write import REASONS, Verdict
 
@@ -9,6 +9,7 @@ class BackfillCounters:
     """Of all endpoints."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         prefix, by = "pantau_collector_backfill", ["endpoint"]
         self._sent = Counter(
             f"{prefix}_samples_sent", "Samples that an endpoint took.", by, registry=registry
