@@ -632,6 +632,35 @@ def verdict(file: Path, *, as_json: bool, full: bool, lang: str, **told: Any) ->
 
 
 @main.command()
+@CONFIG
+@click.option("--from", "start", required=True, metavar="TIME", help="YYYY-MM-DD HH:MM[:SS]")
+@click.option("--to", "end", required=True, metavar="TIME", help="The first moment after it.")
+@ZONE
+@click.option("--endpoint", help="Only this one of collector.yaml's `backfill`.")
+@ONE_LINK
+def backfill(
+    config: Path, start: str, end: str, zone: str, endpoint: str | None, link: str | None
+) -> None:
+    """Send a period's settled series again, by remote write, with their own times.
+
+    For a store that was restored from an old backup, or that came later than the collector. What
+    the store has already does no harm there. The running collector goes on where it was.
+    """
+    from collector.audit.calendar import Zone
+    from collector.audit.evidence import Span
+    from collector.backfill import by_hand
+    from collector.tickets import parse_time
+    from runtime.clock import SystemClock
+    from runtime.logs import set_up
+
+    set_up("warning", "plain")
+    with _told():
+        span = Span(parse_time(start, Zone(zone)), parse_time(end, Zone(zone)))
+        for done in by_hand.run(config, by_hand.Wanted(span, endpoint, link), SystemClock()):
+            click.echo(done)
+
+
+@main.command()
 @click.option(
     "--for",
     "duration",

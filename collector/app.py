@@ -13,6 +13,8 @@ from collector import contracts as promised
 from collector import identity as keys
 from collector import inventory
 from collector.answers import Answers
+from collector.backfill.service import Backfill
+from collector.backfill.store import BackfillStore
 from collector.board import Board
 from collector.committer import Committer
 from collector.contracts import Contracts
@@ -38,6 +40,7 @@ from collector.watch import Watch
 from collector.web import strangers
 from collector.web.agents import AgentEndpoints
 from collector.web.audit import AuditPages
+from collector.web.discovery import DiscoveryPages
 from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
 from runtime.clock import Clock
@@ -127,10 +130,18 @@ class Collector:
         agents = AgentEndpoints(desk, settings.limits.body_deadline_s)
         audit = AuditPages(self.answers, clock)
         orders = OrderEndpoints(self.slots, fleet, clock, keys.operator_token(located.data_dir))
-        for pages in (agents, self.pages, audit, orders):
+        discovery = DiscoveryPages(self.board, clock)
+        for pages in (agents, self.pages, audit, orders, discovery):
             self._app.add_routes(pages.routes())
         self.port = settings.http.port
         self._inventory, self.contracts = self._read()
+        self.backfill = Backfill(
+            located,
+            BackfillStore(self.ledger, derived, kept),
+            lambda: self._inventory,
+            self.counters.registry,
+            clock,
+        )
 
     def _reflector_address(self) -> ReflectorAddress:
         stamp = self._located.settings.stamp
@@ -231,6 +242,7 @@ class Collector:
                 "watch": self._watch.run,
                 "refresh": lambda: every(REFRESH_S, self._refresh),
                 "slots": lambda: every(SLOTS_S, self.slots.turn),
+                **self.backfill.tasks(),
                 "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
                 "shutdown": lambda: self._shut(stop, runner, closed),
             }

@@ -26,7 +26,7 @@ from collector.audit.violations import degraded
 from collector.contracts import Contract
 from collector.ledger import Agent
 from collector.ledger.derived import DerivedStore, LifeRow
-from collector.ledger.outages import Lane, OutageStore, Revision
+from collector.ledger.outages import SETTLED_AFTER_S, Lane, OutageStore, Revision
 from collector.ledger.sqlite import SqliteLedger
 from collector.settle.calm import QUARTER_S, Calms
 from collector.settle.gather import Clocks, Subject, gather, lives_of, strip_of
@@ -35,9 +35,6 @@ from collector.settle.reach import Reaches
 log = logging.getLogger(__name__)
 MARGIN_S = 900
 """Seconds around what changed: enough to know which targets answer while the link is up."""
-SETTLED_AFTER_S = 90
-"""An outage is said when the evidence reaches so far beyond its end: what follows it decides its
-cause, and peers count as fine when they were up for 60 s more. Until then the live road has it."""
 BESIDE_S = 90
 """An outage so near to a changed second may be one event with it."""
 LOOK_EVERY_S = 600

@@ -79,6 +79,22 @@ def test_tests_that_will_not_happen_are_a_note(folder: Path) -> None:
             "stamp: address 'hub.example': expected a literal IPv4 or IPv6 address",
         ),
         ("collector_unknown_limit", "limits: Object contains unknown field `burts`"),
+        (
+            "collector_backfill_url",
+            "backfill[0].url: Expected `str` matching regex '^https?://[^\\\\s]+\\\\Z'",
+        ),
+        ("collector_backfill_twice", "backfill[1].name: 'a' is given twice"),
+        ("collector_backfill_file", "backfill[0]: no file {folder}/password"),
+        (
+            "collector_backfill_ca",
+            "backfill[0].ca_file: {folder}/collector.yaml: expected certificates in PEM form",
+        ),
+        ("collector_backfill_header", "backfill[0]: header 'Content-Type' is not yours to set"),
+        ("collector_backfill_label", "backfill[0]: label 'link' is not yours to set"),
+        (
+            "collector_backfill_auth",
+            "backfill[0]: basic_auth and a header 'Authorization' do not go together",
+        ),
         ("collector_alias", "2:13: aliases are not used here: write the value out"),
         ("nodes_empty", "empty, expected a mapping of settings"),
         ("nodes_kind", "nodes[0].kind: Invalid enum value 'village'"),
