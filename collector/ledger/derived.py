@@ -26,7 +26,9 @@ ALIVE_EVERY_S = 5
 """How often the collector notes that it runs."""
 HOUR_S = 3600
 DAY_S = 86_400
-DERIVED_VERSION = b"1"
+TRANSFER = "transfer"
+"""Kind of the samples that are throughput tests: they tell nothing of seconds."""
+DERIVED_VERSION = b"2"
 REACH_S = 21_600
 """No batch holds more than this: batches are sealed each minute, or when they are full."""
 _MARGIN_S = 300
@@ -47,7 +49,8 @@ CREATE TABLE IF NOT EXISTS life (
   first_batch INTEGER NOT NULL, PRIMARY KEY (agent_id, epoch)
 ) STRICT, WITHOUT ROWID;
 
--- Readings of devices and of power, by link: `line` is the record as it was signed.
+-- Readings of devices and of power, and throughput tests, by link: `line` is the record as it was
+-- signed.
 CREATE TABLE IF NOT EXISTS sample (
   batch_id INTEGER NOT NULL REFERENCES batch (id), link TEXT NOT NULL, target TEXT NOT NULL,
   kind TEXT NOT NULL, boot_ns INTEGER NOT NULL, at_s INTEGER NOT NULL, line BLOB NOT NULL,
@@ -86,12 +89,22 @@ class Unread(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A device's or a power source's record and when it was made."""
+    """A record of a device, of a power source or of a throughput test, and when it was made."""
 
     target: str
     kind: str
     boot_ns: int
     at_s: int
+    line: bytes
+
+
+class TransferRow(NamedTuple):
+    """A throughput test on the calendar."""
+
+    at_s: int
+    placed_by: PlacedBy
+    error_ns: int | None
+    """Bound on the error of its place; None: unbounded."""
     line: bytes
 
 
@@ -280,7 +293,8 @@ class DerivedStore:
             db.execute(
                 "INSERT OR IGNORE INTO sample VALUES (?,?,?,?,?,?,?)", (batch_id, link, *sample)
             )
-            _wait(db, link, Span(sample.at_s, sample.at_s + 1))
+            if sample.kind != TRANSFER:
+                _wait(db, link, Span(sample.at_s, sample.at_s + 1))
         db.execute(
             "INSERT INTO life VALUES (?1,?2,?3,?4,?5,?6,?7) ON CONFLICT DO UPDATE SET"
             " first_batch=CASE WHEN ?4 < first_boot_ns THEN ?7 ELSE first_batch END,"
@@ -453,6 +467,39 @@ class DerivedStore:
             (link, kind, start_s, end_s),
         )
         return [Sample(row[0], row[1], row[2], row[3], row[4]) for row in (*before, *within)]
+
+    def transfers(self, link: str, start_s: int, end_s: int) -> list[TransferRow]:
+        """Throughput tests of a link that began in [start_s, end_s), in order.
+
+        Also those that only their arrival places: that they are no good is for the reader to say.
+        """
+        return self._transfers(
+            "s.at_s>=? AND s.at_s<? ORDER BY s.at_s, s.target, s.batch_id", (link, start_s, end_s)
+        )
+
+    def newest_transfers(self, link: str, limit: int) -> list[TransferRow]:
+        """The newest throughput tests of a link, the newest first."""
+        return self._transfers(
+            "1 ORDER BY s.at_s DESC, s.target, s.batch_id LIMIT ?", (link, limit)
+        )
+
+    def _transfers(self, where: str, values: tuple[str | int, ...]) -> list[TransferRow]:
+        rows = self._ledger.rows(
+            "SELECT s.at_s, p.placed_by, p.error_ns, s.line FROM sample s"
+            " JOIN placement p ON p.batch_id=s.batch_id"
+            f" WHERE s.link=? AND s.kind='{TRANSFER}' AND {where}",
+            values,
+        )
+        return [TransferRow(row[0], PlacedBy(row[1]), row[2], row[3]) for row in rows]
+
+    def transfers_stand(self, link: str, start_s: int, end_s: int) -> tuple[int, int, int]:
+        """Changes whenever another test, or another place, is known in [start_s, end_s)."""
+        row = self._ledger.rows(
+            "SELECT count(*), coalesce(sum(at_s), 0), coalesce(max(batch_id), 0) FROM sample"
+            f" WHERE link=? AND kind='{TRANSFER}' AND at_s>=? AND at_s<?",
+            (link, start_s, end_s),
+        )[0]
+        return int(row[0]), int(row[1]), int(row[2])
 
     # --- the hub's own life ---------------------------------------------------------------
 

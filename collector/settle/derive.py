@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from collector.ledger.derived import REACH_S, Derived, Sample, Unread
+from collector.ledger.derived import REACH_S, TRANSFER, Derived, Sample, Unread
 from collector.placing import believable
 from collector.settle import stretch
 from wire.codec import decode_body, encode_record
@@ -11,6 +11,7 @@ from wire.detail import Power, Reading
 from wire.journal import Heartbeat, Stop
 from wire.observation import Train
 from wire.policy import Role
+from wire.transfer import Transfer
 
 NS = 1_000_000_000
 
@@ -54,6 +55,11 @@ def derive(unread: Unread, speaker: Speaker) -> Derived:
         if isinstance(record, Reading | Power)
         and speaker.role(record.link, record.target) is not None
     ]
+    samples += [
+        (one.link, _test(one, (one.boot_ns + offset_ns) // NS))
+        for one in records
+        if isinstance(one, Transfer) and one.link in speaker.own
+    ]
     anchors = [
         record.anchor
         for record in records
@@ -67,6 +73,12 @@ def derive(unread: Unread, speaker: Speaker) -> Derived:
         any(isinstance(record, Stop) for record in records),
         newest if newest is not None and believable(newest, unread.received_wall_ns) else None,
     )
+
+
+def _test(one: Transfer, at_s: int) -> Sample:
+    # What differs between two tests that were decided on at one moment stands for the target.
+    what = f"{one.direction} {one.method} {one.purpose} {one.slot_id or one.outcome}"
+    return Sample(what, TRANSFER, one.boot_ns, at_s, encode_record(one))
 
 
 def _plausible(one: stretch.Stretch) -> bool:
