@@ -7,8 +7,9 @@ only if what it is made of changed: late evidence makes a new revision and never
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -38,6 +39,7 @@ from collector.settle.trials import (
     repeats,
     trial,
 )
+from collector.tickets import Ticket
 from wire.transfer import Transfer
 
 log = logging.getLogger(__name__)
@@ -82,6 +84,15 @@ def due(now_s: int) -> list[date]:
         found.add(first)
         first = (first - timedelta(days=1)).replace(day=1)
     return sorted(found)
+
+
+class _Everywhere(NamedTuple):
+    """What is read once for all links."""
+
+    missing: frozenset[str]
+    """Nodes of whose evidence batches are known to be missing."""
+    tickets: Mapping[str, tuple[Ticket, ...]]
+    """By link, in the provider's newest words."""
 
 
 class Gathering:
@@ -161,7 +172,7 @@ class Gathering:
         """Changes whenever a case of the look may have: SHA-256 in hex."""
         inventory, contracts = self._promised()
         hasher = hashlib.sha256(f"{METHOD} {look}".encode())
-        missing = self._missing()
+        everywhere = self._everywhere()
         for link in self.links():
             span = self.span(link, look)
             told = (
@@ -170,42 +181,48 @@ class Gathering:
                 [one.digest() for one in contracts.of(link)],
                 inventory.plans.get(link),
                 self._subject(link, span).faults,
-                self._beside(link, look, missing),
+                self._beside(link, look, everywhere),
             )
             hasher.update(repr(told).encode())
         return hasher.hexdigest()
 
     def cases(self, look: Look) -> list[Case]:
         """Every link and direction of which a test was meant to be made, by link."""
-        missing = self._missing()
+        everywhere = self._everywhere()
         found = []
         for link in self.links():
             span = self.span(link, look)
             if not self._derived.transfers_stand(link, *span)[0]:
                 continue
-            rows, beside = self.trials(link, span), self._beside(link, look, missing)
+            rows, beside = self.trials(link, span), self._beside(link, look, everywhere)
             subject = self._subject(link, span)
             cases = (case_of(subject, way, rows, beside, look) for way in Direction)
             found += [one for one in cases if one is not None]
         return found
 
-    def _missing(self) -> frozenset[str]:
-        """Nodes of whose evidence batches are known to be missing."""
+    def _everywhere(self) -> _Everywhere:
         nodes = {agent.agent_id: agent.node for agent in self._ledger.agents()}
-        return frozenset(
-            nodes[head.agent_id]
-            for head in self._ledger.heads()
-            if head.missing and head.agent_id in nodes
+        tickets: dict[str, dict[tuple[str, str], Ticket]] = {}
+        for one in sorted(self._ledger.registers.tickets(), key=lambda row: row.revision):
+            ticket = one.ticket
+            tickets.setdefault(ticket.link, {})[ticket.provider, ticket.ticket] = ticket
+        return _Everywhere(
+            frozenset(
+                nodes[head.agent_id]
+                for head in self._ledger.heads()
+                if head.missing and head.agent_id in nodes
+            ),
+            {link: tuple(rows.values()) for link, rows in tickets.items()},
         )
 
-    def _beside(self, link: str, look: Look, missing: frozenset[str]) -> Beside:
+    def _beside(self, link: str, look: Look, everywhere: _Everywhere) -> Beside:
         span = self.span(link, look)
         starts_ns, days = self._charged(link, span)
         return Beside(
             starts_ns,
             days,
-            self._promised()[0].links[link].node not in missing,
-            self._tickets(link, span),
+            self._promised()[0].links[link].node not in everywhere.missing,
+            self._ticket_days(everywhere.tickets.get(link, ()), link, span),
             self._together(link, span),
         )
 
@@ -229,16 +246,11 @@ class Gathering:
         ]
         return tuple(sorted(starts)), days
 
-    def _tickets(self, link: str, span: Span) -> tuple[date, ...]:
-        """Local days on which the provider had a ticket, by its newest word."""
-        newest = {
-            (one.ticket.provider, one.ticket.ticket): one.ticket
-            for one in sorted(self._ledger.registers.tickets(), key=lambda row: row.revision)
-            if one.ticket.link == link
-        }
+    def _ticket_days(self, tickets: Iterable[Ticket], link: str, span: Span) -> tuple[date, ...]:
+        """Local days on which the provider had a ticket."""
         zone = self.zone(link)
         days: set[date] = set()
-        for one in newest.values():
+        for one in tickets:
             end_s = span.end_s if one.end_s is None else one.end_s
             within = Span(max(one.start_s, span.start_s), min(end_s, span.end_s - 1))
             if within.end_s >= within.start_s:

@@ -15,7 +15,7 @@ import msgspec
 
 from collector import capacity
 from collector.audit import daily
-from collector.audit.capacity import Layer, Promise
+from collector.audit.capacity import MOST_MBPS, Layer, Promise
 from collector.audit.daily import MINIMUM_PEAK, THETA, Direction, Quality, Test
 from collector.audit.evidence import Span
 from collector.audit.findings import Case, Look
@@ -240,7 +240,9 @@ def _asked_too_little(one: Transfer, found: Trial) -> bool:
 
 
 def _mbps(bits_per_s: float | None) -> float | None:
-    return None if bits_per_s is None else bits_per_s / 1e6
+    """None as well for a rate that no link has: a record may claim anything."""
+    known = bits_per_s is not None and bits_per_s <= MOST_MBPS * 1e6
+    return bits_per_s / 1e6 if known and bits_per_s is not None else None
 
 
 def _median_s(rtts_ns: Sequence[int]) -> float | None:
@@ -254,7 +256,7 @@ def _cross(one: Transfer, subject: Subject, contract: Contract | None) -> float 
     framing = OVERHEAD_OCTETS[PlanLayer.L2] + VLAN_OCTETS * vlan
     outside = plan is None or plan.gate.side is Side.WAN
     found = capacity.crossing(one, framing=framing, device_counts_in=outside)
-    return None if found is None else max(0.0, found.cross) / 1e6
+    return None if found is None else _mbps(max(0.0, found.cross))
 
 
 def _box(one: Transfer, promise: Promise | None) -> Shown:

@@ -15,7 +15,9 @@ from runtime.clock import SECOND, Clock
 
 log = logging.getLogger(__name__)
 EVERY_S = 600.0
-"""Between two rounds. A round without new evidence asks the ledger for counts only."""
+"""Between two rounds of showing the newest tests."""
+LOOK_EVERY_S = 3600
+"""Between two rounds of looks. One without new evidence asks the ledger for counts only."""
 FIRST_AFTER_S = 30.0
 """After a start, the settling and the agents come first."""
 NEWEST = 40
@@ -48,6 +50,7 @@ class VerdictService:
 
     def __init__(self, court: Court, fleet: Fleet, clock: Clock) -> None:
         self._court, self._fleet, self._clock = court, fleet, clock
+        self._looked_s: int | None = None
 
     async def run(self) -> None:
         """A round every ten minutes, for ever."""
@@ -61,7 +64,14 @@ class VerdictService:
 
     def step(self) -> None:
         """One round: the looks that are due, then what is shown of every link."""
-        for one in self._court.auditor.step(self._clock.wall_ns() // SECOND):
+        now_s = self._clock.wall_ns() // SECOND
+        if self._looked_s is None or now_s >= self._looked_s + LOOK_EVERY_S:
+            self._look(now_s)
+            self._looked_s = now_s
+        self._show()
+
+    def _look(self, now_s: int) -> None:
+        for one in self._court.auditor.step(now_s):
             if one.before is not None:
                 log.warning(
                     "link %s %s, days before %s: the verdict changed from (%s) to (%s)",
@@ -71,7 +81,6 @@ class VerdictService:
                     one.before,
                     one.now,
                 )
-        self._show()
 
     def _show(self) -> None:
         given: dict[str, list[Given]] = {}

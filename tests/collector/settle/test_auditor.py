@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from collector.audit import dedicated, words
 from collector.audit.daily import Direction
@@ -20,11 +22,12 @@ from collector.audit.states import Cause, Charge, State
 from collector.audit.together import Sharing
 from collector.contracts import Cir, Contracts, Layer, Rates
 from collector.experiment import Experiment, ExperimentState, Result, draw
+from collector.ledger import PlacedBy
 from collector.ledger.outages import Lane, Revision
 from collector.ledger.verdicts import VerdictStore
 from collector.settle import auditor
 from collector.settle.auditor import due
-from collector.settle.trials import Doubt
+from collector.settle.trials import Beside, Doubt, Made, Subject, case_of, trial
 from tests.collector.contract_kit import contract
 from tests.collector.settle import line
 from tests.collector.settle.line import BEGIN_NS, DAYS, NOW_S, NS, UNTIL, Lines, at_ns
@@ -338,12 +341,12 @@ def test_sites_of_a_pop_that_share_are_told_in_both_verdicts(tmp_path: Path) -> 
     )
     ground.experiments.append(msgspec.structs.replace(bare, results=results))
     ground.auditor.look(UNTIL, NOW_S)
-    for given in ground.answers.verdicts():
-        found = given.kept.verdict.together
+    for said in ground.answers.verdicts():
+        found = said.kept.verdict.together
         assert found is not None
         assert (found.sharing, found.repeats, found.wins) == (Sharing.OVERSUBSCRIBED, 12, 12)
         assert found.contention == pytest.approx(2.0)
-        assert given.kept.verdict.direction is Direction.DOWN
+        assert said.kept.verdict.direction is Direction.DOWN
     ground.close()
 
 
@@ -352,3 +355,51 @@ def test_a_ledger_without_tests_has_looks_and_no_verdicts(one: Lines) -> None:
     one.auditor.step(NOW_S)
     assert one.store.looks()[-1] == UNTIL
     assert one.answers.verdicts() == []
+
+
+COUNTS = st.integers(0, 2**63 - 1) | st.integers(0, 10**7)
+BINS = st.lists(COUNTS, max_size=40)
+LOADS = st.lists(st.integers(1, 10**11), max_size=2)
+
+
+@given(
+    outcome=st.sampled_from([T.DONE, T.UNFIT, T.FAILED]),
+    octets=BINS,
+    rates=LOADS,
+    counted=st.lists(COUNTS, min_size=4, max_size=4),
+    duration_s=st.none() | st.integers(0, 300),
+    bin_ns=st.sampled_from([10**6, 10**8, 10**9, 6 * 10**10]),
+)
+@settings(max_examples=200, deadline=None)
+def test_whatever_a_record_claims_it_makes_a_trial_that_the_audit_takes(
+    outcome: T,
+    octets: list[int],
+    rates: list[int],
+    counted: list[int],
+    duration_s: int | None,
+    bin_ns: int,
+) -> None:
+    """An agent's nonsense spoils its own test and no look at a thousand links."""
+    first, second = line.counters("l1", EVENING, 0.9)
+    claimed = line.transfer(
+        "l1",
+        EVENING,
+        outcome=outcome,
+        octets=octets or [0],
+        offered=tuple(Offer(NS * k, rate) for k, rate in enumerate(rates)),
+        cpe=(
+            msgspec.structs.replace(first, in_octets=counted[0], in_packets=counted[1]),
+            msgspec.structs.replace(second, in_octets=counted[2], in_packets=counted[3]),
+        ),
+        duration_ns=None if duration_s is None else duration_s * NS,
+        bin_ns=bin_ns,
+    )
+    promised = contract(link="l1")
+    subject = Subject("l1", lambda day: promised, "WIB", None)
+    found = trial(Made(claimed, (EVENING + BEGIN_NS) // NS, PlacedBy.ANCHOR, 10**6), subject)
+    look = Look(UNTIL, UNTIL)
+    case = case_of(subject, Direction.DOWN, [found], Beside(), look)
+    assert case is not None
+    (verdict,) = dedicated.audit([case], look)
+    assert verdict.finding is Finding.INSUFFICIENT
+    assert found.counts == (found.attainment is not None)
