@@ -40,7 +40,7 @@ class VerdictAnswers:
         looks = self._store.looks()
         if window is None:
             return looks[-1] if looks else None
-        wanted = _window(window)
+        wanted = parse_window(window)
         return wanted if wanted in looks else None
 
     def verdicts(self, window: str | None = None, link: str | None = None) -> list[Given]:
@@ -69,7 +69,8 @@ class VerdictAnswers:
         return self._gathering.trials(link, wanted.span)
 
 
-def _window(text: str) -> date:
+def parse_window(text: str) -> date:
+    """The local day after the last one judged. Raises ValueError that tells the form."""
     try:
         if len(text) == len("2026-10-15"):
             return date.fromisoformat(text)

@@ -492,14 +492,16 @@ class DerivedStore:
         )
         return [TransferRow(row[0], PlacedBy(row[1]), row[2], row[3]) for row in rows]
 
-    def transfers_stand(self, link: str, start_s: int, end_s: int) -> tuple[int, int, int]:
-        """Changes whenever another test, or another place, is known in [start_s, end_s)."""
+    def transfers_stand(self, link: str, start_s: int, end_s: int) -> tuple[int, int, float]:
+        """How many tests began in [start_s, end_s); what follows the count changes whenever other
+        tests, or other places of them, are known."""
         row = self._ledger.rows(
-            "SELECT count(*), coalesce(sum(at_s), 0), coalesce(max(batch_id), 0) FROM sample"
-            f" WHERE link=? AND kind='{TRANSFER}' AND at_s>=? AND at_s<?",
+            "SELECT count(*), coalesce(sum(s.at_s + s.batch_id), 0), total(p.error_ns)"
+            " FROM sample s JOIN placement p ON p.batch_id=s.batch_id"
+            f" WHERE s.link=? AND s.kind='{TRANSFER}' AND s.at_s>=? AND s.at_s<?",
             (link, start_s, end_s),
         )[0]
-        return int(row[0]), int(row[1]), int(row[2])
+        return int(row[0]), int(row[1]), float(row[2])
 
     # --- the hub's own life ---------------------------------------------------------------
 

@@ -117,7 +117,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """Its place on the calendar is known to a second."""
     bin_s: float
     rates_mbps: tuple[float, ...] = ()
-    """By bin, of a long load at a fixed rate."""
+    """By bin, of a long load at a fixed rate; empty for others."""
 
     @property
     def drawn(self) -> bool:
@@ -141,11 +141,12 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         test = self.test()
         return test.attainment if test is not None and test.valid else None
 
-    def test(self, valid: bool = True, reason: str = "") -> Test | None:
-        """What the verdict is made of; None where nothing was promised."""
+    def test(self, spoiled: str = "") -> Test | None:
+        """What the verdict is made of, `spoiled` being one more reason against it; None where
+        nothing was promised."""
         if self.promise is None:
             return None
-        why = self.reason or ("" if valid else reason)
+        why = self.reason or spoiled
         return Test(
             self.start_ns,
             self.direction,
@@ -286,7 +287,7 @@ def _hub(one: Transfer) -> Shown:
 
 def _long(one: Transfer) -> tuple[float, ...]:
     fixed = len(one.offered) == 1 and one.method is Method.UDP
-    if not fixed or (one.duration_ns or 0) < LONG_S * NS or capacity.usable(one) is not None:
+    if not fixed or (one.duration_ns or 0) < LONG_S * NS:
         return ()
     return tuple(rate / 1e6 for rate in capacity.series(one, one.bin_ns))
 
@@ -316,14 +317,16 @@ def case_of(
         plan=_plan(subject.plan),
         circumstances=circumstances(drawn, beside),
         tickets=beside.tickets,
-        long_runs=tuple(burst(one.rates_mbps, one.bin_s) for one in own if one.rates_mbps),
+        long_runs=tuple(
+            burst(one.rates_mbps, one.bin_s) for one in own if one.counts and one.rates_mbps
+        ),
         stability=stability(beside.charged_ns, beside.days),
         together=together(pairs_of) if (pairs_of := beside.repeats.get(direction)) else None,
     )
 
 
 def _held_to(one: Trial, promise: Promise) -> Test | None:
-    return one.test(one.promise == promise, Doubt.OTHER_PROMISE.value)
+    return one.test("" if one.promise == promise else Doubt.OTHER_PROMISE.value)
 
 
 def _plan(plan: ThroughputPlan | None) -> Plan:

@@ -8,14 +8,26 @@ from typing import Any
 from aiohttp import web
 
 from collector import verdict_answers as plain
+from collector.audit.calendar import Month
 from collector.audit.phrases import Language
 from collector.settle.auditor import Gathering
-from collector.verdict_answers import VerdictAnswers
+from collector.verdict_answers import VerdictAnswers, parse_window
 from runtime.clock import SECOND, Clock
 
 
 def _error(kind: type[web.HTTPError], text: str) -> web.HTTPError:
     return kind(text=json.dumps({"error": text}), content_type="application/json")
+
+
+def _checked(request: web.Request, name: str, parse: Callable[[str], object]) -> str | None:
+    """What the query says, if `parse` takes it."""
+    text = request.query.get(name)
+    try:
+        if text is not None:
+            parse(text)
+    except ValueError as error:
+        raise _error(web.HTTPBadRequest, str(error)) from error
+    return text
 
 
 class VerdictPages:
@@ -34,12 +46,12 @@ class VerdictPages:
 
     async def verdicts(self, request: web.Request) -> web.Response:
         """One look at all links, a line each."""
-        window = request.query.get("window")
+        window = _checked(request, "window", parse_window)
         return await self._json(lambda: [plain.row(one) for one in self._answers.verdicts(window)])
 
     async def verdict(self, request: web.Request) -> web.Response:
         """One look at one link, each direction with all that it rests on and all revisions."""
-        link, window = self._link(request), request.query.get("window")
+        link, window = self._link(request), _checked(request, "window", parse_window)
         text = request.query.get("lang", Language.EN.value)
         if text not in list(Language):
             raise _error(
@@ -54,9 +66,10 @@ class VerdictPages:
 
     async def tests(self, request: web.Request) -> web.Response:
         """A month's throughput tests of one link, and which of them count."""
-        link, month = self._link(request), request.query.get("month")
-        now_s = self._clock.wall_ns() // SECOND
+        link = self._link(request)
         zone = self._gathering.zone(link)
+        month = _checked(request, "month", lambda text: Month.parse(text, zone))
+        now_s = self._clock.wall_ns() // SECOND
         return await self._json(
             lambda: [plain.test(one, zone) for one in self._answers.tests(link, month, now_s)]
         )
@@ -69,7 +82,4 @@ class VerdictPages:
 
     async def _json(self, ask: Callable[[], list[dict[str, Any]]]) -> web.Response:
         """Asked in a thread: a month of tests takes a while."""
-        try:
-            return web.json_response(await asyncio.to_thread(ask))
-        except ValueError as error:
-            raise _error(web.HTTPBadRequest, str(error)) from error
+        return web.json_response(await asyncio.to_thread(ask))
