@@ -569,14 +569,20 @@ def experiment(
 
 
 @main.command()
+@CONFIG
+@ONE_LINK
+@click.option(
+    "--window",
+    metavar="YYYY-MM",
+    help="The look at this month's end (or before a day); by default the newest.",
+)
 @click.option(
     "--from",
     "file",
     type=click.Path(path_type=Path),
-    required=True,
-    help="CSV of throughput tests: time, direction, achieved_mbps, cross_mbps, valid, reason.",
+    help="Judge a CSV of tests instead: time, direction, achieved_mbps, cross_mbps, valid, reason.",
 )
-@click.option("--cir", type=float, required=True, help="Promised rate, Mbit/s.")
+@click.option("--cir", type=float, help="Promised rate, Mbit/s; needed with --from.")
 @click.option(
     "--layer",
     type=click.Choice(["l1", "l2", "ip"]),
@@ -619,9 +625,35 @@ def experiment(
 @click.option("--json", "as_json", is_flag=True, help="For programs: all numbers.")
 @click.option("--explain", "full", is_flag=True, help="All that the verdict rests on, in words.")
 @click.option("--lang", type=click.Choice(["en", "id"]), default="en", show_default=True)
-def verdict(file: Path, *, as_json: bool, full: bool, lang: str, **told: Any) -> None:
-    """Dedicated or not: judge throughput tests that you already have."""
+@click.pass_context
+def verdict(
+    context: click.Context,
+    /,
+    config: Path,
+    link: str | None,
+    window: str | None,
+    file: Path | None,
+    **told: Any,
+) -> None:
+    """Dedicated or not, by the evidence; or by tests that you already have (--from).
+
+    Says what the collector said at the newest look, or at the end of a month. The options from
+    --cir on are for --from.
+    """
+    as_json, full, lang = (told.pop(name) for name in ("as_json", "full", "lang"))
     try:
+        if file is None:
+            _only_with_file(context)
+            from collector import verdict_tables
+
+            wanted = verdict_tables.Wanted(link, window, as_json, full, lang)
+            with _told():
+                verdict_tables.verdicts(config, wanted)
+            return
+        if link is not None or window is not None:
+            raise ValueError("--link and --window are for the ledger, not for --from")
+        if told["cir"] is None:
+            raise ValueError("--from needs --cir, the promised rate")
         from collector import verdicts
 
         click.echo(verdicts.answer(file, told, as_json=as_json, full=full, lang=lang), nl=False)
@@ -629,6 +661,31 @@ def verdict(file: Path, *, as_json: bool, full: bool, lang: str, **told: Any) ->
         _fail(ImportError(f"verdicts need {error.name}: install pantau with its extra 'collector'"))
     except (OSError, ValueError) as error:
         _fail(error)
+
+
+_WITH_FILE = frozenset(
+    {
+        "cir",
+        "layer",
+        "vlan",
+        "rate",
+        "direction",
+        "zone",
+        "until",
+        "low_budget",
+        "vouch",
+        "delivered",
+        "as_of",
+    }
+)
+
+
+def _only_with_file(context: click.Context) -> None:
+    """Raises ValueError for an option that would be overlooked without --from."""
+    given = click.core.ParameterSource.COMMANDLINE
+    for name in sorted(_WITH_FILE):
+        if context.get_parameter_source(name) is given:
+            raise ValueError(f"--{name.replace('_', '-')} is for --from")
 
 
 @main.command()

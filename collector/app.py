@@ -31,8 +31,10 @@ from collector.reflector import Reflector, ReflectorSettings
 from collector.roster import Roster
 from collector.sessions import SessionTable
 from collector.settings import Located
+from collector.settle.auditor import Gathering
 from collector.settle.judge import Judge
 from collector.settle.service import Parts, SettleService
+from collector.settle.verdict_service import VerdictService, opened
 from collector.settle.world import Worlds
 from collector.slot_desk import Ground, Server, SlotDesk
 from collector.slot_store import SlotStore
@@ -43,6 +45,7 @@ from collector.web.audit import AuditPages
 from collector.web.discovery import DiscoveryPages
 from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
+from collector.web.verdicts import VerdictPages
 from runtime.clock import Clock
 from runtime.settings import SettingsError
 from runtime.supervise import every, run_until
@@ -125,13 +128,23 @@ class Collector:
         )
         self.counters.queue.set_function(lambda: self._committer.waiting)
         self.counters.agents.set_function(lambda: len(self.roster.active()))
+        gathering = Gathering(
+            self.ledger,
+            derived,
+            kept,
+            self._promised,
+            lambda: tuple(self.slots.experiments.values()),
+        )
+        self.verdicts = opened(gathering, self.ledger, self.board.verdicts)
+        self.judging = VerdictService(self.verdicts, fleet, clock)
         self.pages = Pages(self.board, self.counters, clock, self.reload)
         self._app = web.Application(client_max_size=MAX_BATCH_BYTES)
         agents = AgentEndpoints(desk, settings.limits.body_deadline_s)
         audit = AuditPages(self.answers, clock)
         orders = OrderEndpoints(self.slots, fleet, clock, keys.operator_token(located.data_dir))
         discovery = DiscoveryPages(self.board, clock)
-        for pages in (agents, self.pages, audit, orders, discovery):
+        verdicts = VerdictPages(self.verdicts.answers, gathering, clock)
+        for pages in (agents, self.pages, audit, orders, discovery, verdicts):
             self._app.add_routes(pages.routes())
         self.port = settings.http.port
         self._inventory, self.contracts = self._read()
@@ -239,6 +252,7 @@ class Collector:
                 "committer": self._committer.run,
                 "settling": self.settling.run,
                 "hub's journal": self.settling.keep_alive,
+                "verdicts": self.judging.run,
                 "watch": self._watch.run,
                 "refresh": lambda: every(REFRESH_S, self._refresh),
                 "slots": lambda: every(SLOTS_S, self.slots.turn),

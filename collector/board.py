@@ -20,6 +20,7 @@ from collector.live import WINDOW_S, AgentNow, Known, LinkState, Live, Reason
 from collector.reading import Scope
 from collector.sessions import SessionTable, SessionView
 from collector.standing import OUTAGE_START, StandingSeries
+from collector.verdict_series import VerdictSeries
 from runtime.clock import ClockQuality
 from wire.instant import ClockClass
 from wire.message import TargetStatus
@@ -58,6 +59,7 @@ class Board:
         self.instrument = InstrumentSeries()
         self.evidence = m.EvidenceSeries()
         self.standing = StandingSeries()
+        self.verdicts = VerdictSeries()
         self.lasting: dict[str, Outage] = {}
         """The provisional outages that last now, by link."""
         self.heads: dict[bytes, Head] = {}
@@ -141,6 +143,7 @@ class Board:
                 self.instrument.pages(),
                 self.standing.pages(),
                 [(OUTAGE_START, self._lasting())],
+                self.verdicts.pages(),
                 load_series.pages(self.live.agents(), self.fleet.inventory),
             )
         )

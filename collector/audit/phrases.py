@@ -158,6 +158,33 @@ _EN = {
     ),
     "used.reason": "  {count} x {reason}",
     "rejection.other direction": "other direction",
+    "rejection.no clock can be believed for when it was": (
+        "no clock can be believed for when it was"
+    ),
+    "rejection.no contract on that day": "no contract on that day",
+    "rejection.another rate was promised on that day": "another rate was promised on that day",
+    "rejection.the hub was too busy": "the hub was too busy",
+    "rejection.the box cannot carry 1.2 x CIR, or runs at half duplex": (
+        "the box cannot carry 1.2 x CIR, or runs at half duplex"
+    ),
+    "rejection.the load had no fixed rate": "the load had no fixed rate",
+    "rejection.less was asked of the link than 90 % of the promise": (
+        "less was asked of the link than 90 % of the promise"
+    ),
+    "rejection.a fault at the site meanwhile": "a fault at the site meanwhile",
+    "rejection.no rate in the record": "no rate in the record",
+    "rejection.unfit": "made by a box that cannot carry the load",
+    "rejection.hub_unfit": "the hub could not keep up",
+    "rejection.failed": "the way to the hub broke",
+    "rejection.refused": "the hub refused",
+    "rejection.unreachable": "the hub did not answer",
+    "rejection.local_error": "the box failed",
+    "rejection.aborted": "stopped by us",
+    "rejection.no_slot": "skipped: the hub gave no slot",
+    "rejection.skipped_busy": "skipped: users needed the link",
+    "rejection.skipped_budget": "skipped: the data budget was used up",
+    "rejection.skipped_blind": "skipped: nobody counted what users take",
+    "rejection.skipped_missed": "skipped: the box was off",
     "rejection.outside the quarter": "outside the quarter",
     "rejection.not valid, no reason told": "not valid, no reason told",
     "rejection.neither peak nor off-peak hours": "neither evening, night nor office hours",
@@ -343,6 +370,33 @@ _ID = {
     ),
     "used.reason": "  {count} x {reason}",
     "rejection.other direction": "arah lain",
+    "rejection.no clock can be believed for when it was": (
+        "tidak ada jam yang dapat dipercaya untuk waktunya"
+    ),
+    "rejection.no contract on that day": "tanpa kontrak pada hari itu",
+    "rejection.another rate was promised on that day": "kecepatan lain dijanjikan pada hari itu",
+    "rejection.the hub was too busy": "hub terlalu sibuk",
+    "rejection.the box cannot carry 1.2 x CIR, or runs at half duplex": (
+        "perangkat ukur tidak sanggup 1,2 x CIR, atau half duplex"
+    ),
+    "rejection.the load had no fixed rate": "beban tanpa kecepatan tetap",
+    "rejection.less was asked of the link than 90 % of the promise": (
+        "beban di bawah 90 % dari yang dijanjikan"
+    ),
+    "rejection.a fault at the site meanwhile": "gangguan di lokasi saat itu",
+    "rejection.no rate in the record": "tanpa kecepatan dalam catatan",
+    "rejection.unfit": "perangkat ukur tidak sanggup membawa beban",
+    "rejection.hub_unfit": "hub tidak sanggup",
+    "rejection.failed": "jalur ke hub terputus",
+    "rejection.refused": "hub menolak",
+    "rejection.unreachable": "hub tidak menjawab",
+    "rejection.local_error": "perangkat ukur gagal",
+    "rejection.aborted": "kami hentikan",
+    "rejection.no_slot": "dilewati: hub tidak memberi giliran",
+    "rejection.skipped_busy": "dilewati: pengguna memerlukan link",
+    "rejection.skipped_budget": "dilewati: anggaran data habis",
+    "rejection.skipped_blind": "dilewati: pemakaian pengguna tidak terhitung",
+    "rejection.skipped_missed": "dilewati: perangkat ukur mati",
     "rejection.outside the quarter": "di luar triwulan",
     "rejection.not valid, no reason told": "tidak sah, tanpa alasan",
     "rejection.neither peak nor off-peak hours": "bukan jam malam, dini hari atau kantor",

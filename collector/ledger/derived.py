@@ -30,7 +30,9 @@ ALIVE_EVERY_S = 5
 HOUR_S = 3600
 HOLD_S = 90
 """Seconds beside a packet that it may decide about: the longest hold of one."""
-DERIVED_VERSION = b"3"
+TRANSFER = "transfer"
+"""Kind of the samples that are throughput tests: they tell nothing of seconds."""
+DERIVED_VERSION = b"5"
 REACH_S = 21_600
 """No batch holds more than this: batches are sealed each minute, or when they are full."""
 _MARGIN_S = 300
@@ -53,7 +55,8 @@ CREATE TABLE IF NOT EXISTS life (
   first_batch INTEGER NOT NULL, PRIMARY KEY (agent_id, epoch)
 ) STRICT, WITHOUT ROWID;
 
--- Readings of devices and of power, by link: `line` is the record as it was signed.
+-- Readings of devices and of power, and throughput tests, by link: `line` is the record as it was
+-- signed.
 CREATE TABLE IF NOT EXISTS sample (
   batch_id INTEGER NOT NULL REFERENCES batch (id), link TEXT NOT NULL, target TEXT NOT NULL,
   kind TEXT NOT NULL, boot_ns INTEGER NOT NULL, at_s INTEGER NOT NULL, line BLOB NOT NULL,
@@ -109,7 +112,7 @@ class Unread(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A device's or a power source's record and when it was made."""
+    """A record of a device, of a power source or of a throughput test, and when it was made."""
 
     target: str
     kind: str
@@ -125,6 +128,16 @@ class Delay(NamedTuple):
     target: str
     boot_ns: int
     histogram: Histogram
+
+
+class TransferRow(NamedTuple):
+    """A throughput test on the calendar."""
+
+    at_s: int
+    placed_by: PlacedBy
+    error_ns: int | None
+    """Bound on the error of its place; None: unbounded."""
+    line: bytes
 
 
 class Derived(NamedTuple):
@@ -353,7 +366,8 @@ class DerivedStore:
             db.execute(
                 "INSERT OR IGNORE INTO sample VALUES (?,?,?,?,?,?,?)", (batch_id, link, *sample)
             )
-            _wait(db, link, Span(sample.at_s, sample.at_s + 1))
+            if sample.kind != TRANSFER:
+                _wait(db, link, Span(sample.at_s, sample.at_s + 1))
         for delay in one.delays:
             counts = _counts_encode(delay.histogram.counts)
             at_s, lost = (delay.boot_ns + offset_ns) // NS, delay.histogram.lost
@@ -551,6 +565,41 @@ class DerivedStore:
             (link, target, *span),
         )
         return [(row[0], Histogram(_counts_decode(row[1]), row[2])) for row in rows]
+
+    def transfers(self, link: str, start_s: int, end_s: int) -> list[TransferRow]:
+        """Throughput tests of a link that began in [start_s, end_s), in order.
+
+        Also those that only their arrival places: that they are no good is for the reader to say.
+        """
+        return self._transfers(
+            "s.at_s>=? AND s.at_s<? ORDER BY s.at_s, s.target, s.batch_id", (link, start_s, end_s)
+        )
+
+    def newest_transfers(self, link: str, limit: int) -> list[TransferRow]:
+        """The newest throughput tests of a link, the newest first."""
+        return self._transfers(
+            "1 ORDER BY s.at_s DESC, s.target, s.batch_id LIMIT ?", (link, limit)
+        )
+
+    def _transfers(self, where: str, values: tuple[str | int, ...]) -> list[TransferRow]:
+        rows = self._ledger.rows(
+            "SELECT s.at_s, p.placed_by, p.error_ns, s.line FROM sample s"
+            " JOIN placement p ON p.batch_id=s.batch_id"
+            f" WHERE s.link=? AND s.kind='{TRANSFER}' AND {where}",
+            values,
+        )
+        return [TransferRow(row[0], PlacedBy(row[1]), row[2], row[3]) for row in rows]
+
+    def transfers_stand(self, link: str, start_s: int, end_s: int) -> tuple[int, int, float]:
+        """How many tests began in [start_s, end_s); what follows the count changes whenever other
+        tests, or other places of them, are known."""
+        row = self._ledger.rows(
+            "SELECT count(*), coalesce(sum(s.at_s + s.batch_id), 0), total(p.error_ns)"
+            " FROM sample s JOIN placement p ON p.batch_id=s.batch_id"
+            f" WHERE s.link=? AND s.kind='{TRANSFER}' AND s.at_s>=? AND s.at_s<?",
+            (link, start_s, end_s),
+        )[0]
+        return int(row[0]), int(row[1]), float(row[2])
 
     # --- the hub's own life ---------------------------------------------------------------
 

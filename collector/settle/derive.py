@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from collector.audit.histogram import of_ns
-from collector.ledger.derived import REACH_S, Delay, Derived, Sample, Unread
+from collector.ledger.derived import REACH_S, TRANSFER, Delay, Derived, Sample, Unread
 from collector.placing import believable
 from collector.settle import stretch
 from wire.codec import decode_body, encode_record
@@ -12,6 +12,7 @@ from wire.detail import Power, Reading
 from wire.journal import Heartbeat, Stop
 from wire.observation import Outcome, Train
 from wire.policy import Role
+from wire.transfer import Transfer
 
 NS = 1_000_000_000
 
@@ -56,6 +57,11 @@ def derive(unread: Unread, speaker: Speaker) -> Derived:
         if isinstance(record, Reading | Power)
         and speaker.role(record.link, record.target) is not None
     ]
+    samples += [
+        (one.link, _test(one, (one.boot_ns + offset_ns) // NS))
+        for one in records
+        if isinstance(one, Transfer) and one.link in speaker.own
+    ]
     anchors = [
         record.anchor
         for record in records
@@ -82,6 +88,12 @@ def _delay(link: str, target: str, trains: Sequence[Train]) -> Delay:
     ]
     lost = sum(outcome.lost for outcome in outcomes)
     return Delay(link, target, min(train.boot_ns for train in trains), of_ns(rtts, lost))
+
+
+def _test(one: Transfer, at_s: int) -> Sample:
+    # What differs between two tests that were decided on at one moment stands for the target.
+    what = f"{one.direction} {one.method} {one.purpose} {one.slot_id or one.outcome}"
+    return Sample(what, TRANSFER, one.boot_ns, at_s, encode_record(one))
 
 
 def _plausible(one: stretch.Stretch) -> bool:

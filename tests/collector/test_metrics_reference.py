@@ -17,12 +17,13 @@ from collector.load_series import FROM_TESTS
 from collector.reflector import Reflector, ReflectorSettings
 from collector.sessions import SessionTable
 from collector.standing import FROM_AUDIT
+from collector.verdict_series import FROM_VERDICTS
 from runtime.testing import FakeClock
 
 ROOT = Path(__file__).parents[2]
 PAGE = "".join(
     (ROOT / "tests" / "golden" / name).read_text()
-    for name in ("metrics.txt", "details.txt", "standing.txt")
+    for name in ("metrics.txt", "details.txt", "standing.txt", "verdicts.txt")
 )
 ROW = re.compile(r"^\| `(pantau_\w+)` \| (\w+) \|([^|]*)\| ([^|]+) \| (\w+) \| ([^|]+) \|$", re.M)
 
@@ -84,7 +85,8 @@ def test_the_page_shows_every_family_there_is() -> None:
         family.name + ("_total" if family.type == "counter" else "")
         for family in counters.registry.collect()
     }
-    shown = {*m.FAMILIES, *FROM_DETAILS, *FROM_INSTRUMENT, *FROM_TESTS, *FROM_AUDIT}
+    audit = {*FROM_AUDIT, *FROM_VERDICTS}
+    shown = {*m.FAMILIES, *FROM_DETAILS, *FROM_INSTRUMENT, *FROM_TESTS, *audit}
     families = shown - {FORWARD, REVERSE}
     assert set(of_the_page()) == {family.name for family in families} | own
 
