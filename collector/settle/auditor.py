@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from collector.audit import decision, dedicated
-from collector.audit.calendar import Zone
+from collector.audit.calendar import DAY_S, Zone
 from collector.audit.daily import Direction
 from collector.audit.evidence import Span
 from collector.audit.findings import METHOD, Case, Look, Verdict
@@ -23,7 +23,7 @@ from collector.audit.together import Repeat
 from collector.contracts import Contracts
 from collector.experiment import Experiment, ExperimentState
 from collector.inventory import Inventory
-from collector.ledger.derived import DAY_S, DerivedStore, TransferRow
+from collector.ledger.derived import DerivedStore, TransferRow
 from collector.ledger.outages import Lane, OutageStore
 from collector.ledger.sqlite import SqliteLedger
 from collector.ledger.verdicts import Change, Draft, VerdictStore
