@@ -178,9 +178,7 @@ class SlotDesk:
     def _admit(self, agent: Agent, want: Want) -> tuple[ThroughputPlan, Ask]:
         """Whether this may be tested at all. Raises _Refused."""
         on, link = self._on, self._on.fleet.inventory.links.get(want.link)
-        if on.capacity_bits_per_s is None or (
-            on.server is None and want.method is not Method.IPERF3
-        ):
+        if on.capacity_bits_per_s is None or on.server is None:
             raise _Refused(Closed.OFF, "this hub carries no throughput tests")
         if want.method is Method.IPERF3 and on.iperf3 is None:
             raise _Refused(Closed.OFF, "the hub's settings name no throughput.iperf3_address")
