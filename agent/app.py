@@ -55,7 +55,7 @@ class Agent:
     def __init__(self, settings: AgentSettings, clock: Clock, loads: "Loads | None" = None) -> None:
         """Open the spool and read the identity. Raises IdentityError.
 
-        `loads` carries throughput tests; without it this box makes none.
+        `loads` carries throughput tests; by default it is agent.transfers.
         """
         self._settings, self._clock = settings, clock
         self._state_dir = Path(settings.state_dir)
@@ -83,25 +83,32 @@ class Agent:
             batches_waiting=0, bytes_used=0, bytes_cap=settings.spool.cap_bytes
         )
         self._last_acked: tuple[bytes, int] | None = None
-        self._throughput = None if loads is None else self._tests(loads)
+        self._loads = loads
+        self._throughput: Throughput | None = None
+        """None until the hub wants tests: a fifth of the agent's start that other boxes do not
+        pay."""
+        self._wanted = asyncio.Event()
+        if self._policy.throughput:
+            self._begin_tests()
         self._new_policy: Policy | None = None
         self._new_orders: tuple[Order, ...] | None = None
         self._rewind = False
 
-    def _tests(self, loads: "Loads") -> "Throughput":
-        # A fifth of the agent's start, which a box that tests nothing does not pay.
+    def _begin_tests(self) -> None:
         from agent.loads import Parts, Throughput
+        from agent.transfers import Transfers, Web
 
+        web = Web(self.identity.url, self.identity.ca_file)
         parts = Parts(
-            loads=loads,
+            loads=self._loads or Transfers(self._clock, web),
             uplink=self._uplink,
             outbox=self._outbox,
             clock=self._clock,
             clock_class=lambda: self._journal.hub.quality().clock_class,
         )
-        tests = Throughput(self._state_dir, self.identity, self._epoch, parts)
-        tests.follow(self._policy)
-        return tests
+        self._throughput = Throughput(self._state_dir, self.identity, self._epoch, parts)
+        self._throughput.follow(self._policy)
+        self._wanted.set()
 
     def _open_spool(self) -> Spool:
         """On the spool's thread. Raises SpoolUnavailable or SpoolFull."""
@@ -215,7 +222,7 @@ class Agent:
         self._journal.hub.offer(anchor)
         self._new_policy = reply.policy or self._new_policy
         self._rewind = self._rewind or reply.rewind
-        if self._throughput is not None and self._uplink.hub_revision >= 2:
+        if self._uplink.hub_revision >= 2:
             self._new_orders = reply.orders
 
     async def _follow(self) -> None:
@@ -230,6 +237,8 @@ class Agent:
             await self._adopt(policy)
         # After the policy that came with them: they may be for a link that is new in it.
         orders, self._new_orders = self._new_orders, None
+        if orders and self._throughput is None:
+            self._begin_tests()
         if orders is not None and self._throughput is not None:
             self._throughput.runner.obey(orders)
 
@@ -245,6 +254,8 @@ class Agent:
         self._measure.replace(policy.targets)
         if self._throughput is not None:
             self._throughput.follow(policy)
+        elif policy.throughput:
+            self._begin_tests()
         await self._outbox.append([self._journal.settings(self._digest())])
         log.info("new policy: %d targets", len(policy.targets))
 
@@ -274,6 +285,12 @@ class Agent:
         if isinstance(self._clock, KeptClock):
             await asyncio.to_thread(self._clock.timekeeping.ask)
 
+    async def _test(self) -> None:
+        """Throughput tests, from when the hub first wants any."""
+        await self._wanted.wait()
+        assert self._throughput is not None
+        await self._throughput.runner.run()
+
     async def _begin(self) -> None:
         await self._outbox.append([])
         await self._seal()
@@ -300,16 +317,16 @@ class Agent:
             "follow": lambda: every(1.0, self._follow),
             "status": lambda: self._uplink.run_status(rhythm.status_s),
             "evidence": self._uplink.run_evidence,
+            "throughput": self._test,
         }
-        if self._throughput is not None:
-            tasks["throughput"] = self._throughput.runner.run
         try:
             await run_until(stop, tasks)
         finally:
             await self._end("asked to stop" if stop.is_set() else "failed")
 
     async def _end(self, reason: str) -> None:
-        records: list[Record] = [*self._measure.abort(), self._journal.stop(reason)]
+        tested = () if self._throughput is None else self._throughput.aborted()
+        records: list[Record] = [*self._measure.abort(), *tested, self._journal.stop(reason)]
         self._measure.close()
         await self._outbox.append(records)
         await self._outbox.seal(self._journal.hub.quality().clock_class)

@@ -13,7 +13,7 @@ from wire.detail import Reading
 from wire.localtime import local_hour
 from wire.message import End
 from wire.observation import Outcome
-from wire.plan import OVERHEAD_OCTETS, VLAN_OCTETS, Layer, Side, ThroughputPlan
+from wire.plan import Side, ThroughputPlan, frame_octets
 from wire.slot import Direction
 
 LOOK_S = 2.0
@@ -93,8 +93,7 @@ def _ip_octets(first: Reading, second: Reading, way: str, vlan: bool) -> int | N
     packets = _difference(first, second, f"{way}_packets")
     if octets is None or packets is None:
         return None
-    header = OVERHEAD_OCTETS[Layer.L2] + (VLAN_OCTETS if vlan else 0)
-    return max(0, octets - header * packets)
+    return max(0, octets - frame_octets(vlan=vlan) * packets)
 
 
 def _difference(first: Reading, second: Reading, name: str) -> int | None:

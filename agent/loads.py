@@ -1,6 +1,6 @@
 """The throughput half of the agent, put together for `agent.app`: runner, logbook, counters.
 
-`Loads` is the data plane; without one this box tests nothing and says nothing of tests.
+`Loads` is the data plane (agent.transfers).
 """
 
 import hashlib
@@ -31,14 +31,18 @@ from wire.token import slot_key
 
 
 class Loads(Protocol):
-    """The data plane (agent.probes.throughput)."""
+    """The data plane (agent.transfers)."""
 
     async def run(self, grant: Grant, job: Job, seen: Seen) -> Ran:
         """Load the link within the grant."""
         ...
 
     def skipped(self, job: Job, end: End, seen: Cross | None) -> Sequence[Record]:
-        """The evidence that a test was not made, and why."""
+        """The evidence that a test was not made, or broke off, and why."""
+        ...
+
+    def aborted(self) -> Sequence[Record]:
+        """The evidence of a test that the end of this program has stopped, if there was one."""
         ...
 
 
@@ -59,6 +63,7 @@ class Throughput:
 
     def __init__(self, state_dir: Path, identity: Identity, epoch: bytes, parts: Parts) -> None:
         self._clock, self._credentials = parts.clock, parts.credentials
+        self.aborted = parts.loads.aborted
         self._targets: dict[tuple[str, str], Target] = {}
         tools = Tools(
             ask=parts.uplink.ask_slot,

@@ -153,7 +153,7 @@ class Logbook:
         if carried_bytes is not None:
             # Not below zero: the month may have turned since it was booked.
             page.used_bytes = max(0, page.used_bytes + carried_bytes - note.booked_bytes)
-        if end is End.DONE:
+        if end in (End.DONE, End.UNFIT):
             page.last_test_wall_ns = note.begun_wall_ns
         note.end = end
         self._count(page, end)

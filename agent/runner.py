@@ -61,6 +61,8 @@ class Seen(NamedTuple):
     cross: Cross | None
     counters: Counters | None
     """To be read when the load begins and when it ends."""
+    progress: Callable[[str], None] = lambda _: None
+    """Told, in words, how far the test is."""
 
 
 class Ran(NamedTuple):
@@ -275,7 +277,14 @@ class Runner:
                 return
             await self._sleep_until(began_ns)
             rate = min(job.rate(seen), grant.most_bits_per_s)
-            await self._load(grant, job, Seen(rate, decision.quality, seen, counters))
+            known = Seen(
+                rate,
+                decision.quality,
+                seen,
+                counters,
+                lambda words: self._say(job, OrderState.RUNNING, words),
+            )
+            await self._load(grant, job, known)
         finally:
             if counters is not None:
                 counters.close()
@@ -451,7 +460,7 @@ class Runner:
         ends = {None if note is None else note.end for note in notes}
         if None in ends:
             self._tell(order.order_id, OrderState.ACCEPTED)
-        elif ends == {End.DONE}:
+        elif ends <= {End.DONE, End.UNFIT}:
             self._tell(order.order_id, OrderState.DONE)
         else:
             failed = End.FAILED in ends

@@ -12,9 +12,11 @@ import click
 from collector.audit.states import Cause
 from runtime.settings import SettingsError
 from runtime.version import VERSION
+from wire.slot import Method
 
 if TYPE_CHECKING:
     from collector.inventory import Inventory
+    from collector.settings import ThroughputSettings
 
 CONFIG = click.option(
     "--config.file",
@@ -79,13 +81,16 @@ def check(config: Path) -> None:
     """Check all settings files and start nothing."""
     from collector import contracts, inventory
     from collector.settings import read
+    from runtime.clock import SystemClock
 
     try:
         located = read(config)
-        both = inventory.read(
-            located.path(located.settings.nodes_file), located.path(located.settings.links_file)
+        both, promised = contracts.read_all(
+            located.path(located.settings.nodes_file),
+            located.path(located.settings.links_file),
+            located.contracts_file,
+            SystemClock().wall_ns() / 1e9,
         )
-        promised = contracts.read(located.contracts_file, both)
     except SettingsError as error:
         _fail(error)
         return
@@ -103,18 +108,23 @@ def check(config: Path) -> None:
         click.echo(f"note: nodes without a link: {', '.join(bare)}")
     for note in contracts.notes(promised, both):
         click.echo(f"note: {note}")
-    _note_throughput(both, tests_at_all=located.settings.throughput.capacity_mbps is not None)
+    _note_throughput(both, located.settings.throughput)
     if located.settings.stamp.address is None:
         click.echo("note: stamp.address is missing; `serve` needs it")
 
 
-def _note_throughput(both: "Inventory", *, tests_at_all: bool) -> None:
+def _note_throughput(both: "Inventory", settings: "ThroughputSettings") -> None:
     """What is allowed and perhaps not meant."""
     wanted = [link.id for link in both.links.values() if link.throughput is not None]
     rateless = [link for link in wanted if link not in both.plans]
     if rateless:
         click.echo(f"note: throughput tests without a rate to test: {', '.join(rateless)}")
-    if wanted and not tests_at_all:
+    foreign = [link for link, plan in both.plans.items() if plan.method is Method.IPERF3]
+    if foreign and settings.iperf3_address is None:
+        click.echo(f"note: throughput.iperf3_address is missing: not tested: {', '.join(foreign)}")
+    if settings.ndt7_open:
+        click.echo("note: throughput.ndt7_open: anybody may load this hub by ndt7")
+    if wanted and settings.capacity_mbps is None:
         click.echo("note: throughput.capacity_mbps is missing: no link is tested")
 
 

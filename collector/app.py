@@ -38,6 +38,8 @@ from collector.settle.verdict_service import VerdictService, opened
 from collector.settle.world import Worlds
 from collector.slot_desk import Ground, Server, SlotDesk
 from collector.slot_store import SlotStore
+from collector.throughput import SlotEvent, ThroughputServer
+from collector.throughput.ndt7 import Ndt7
 from collector.watch import Watch
 from collector.web import strangers
 from collector.web.agents import AgentEndpoints
@@ -54,6 +56,7 @@ from wire.batch import MAX_BATCH_BYTES
 
 log = logging.getLogger(__name__)
 KEEP_TIME_S = 64.0
+HOUR_NS = 3_600_000_000_000
 REFRESH_S = 2.0
 """How often changes by other processes and the evidence heads are looked at."""
 SLOTS_S = 1.0
@@ -67,7 +70,8 @@ class Collector:
     def __init__(self, located: Located, clock: Clock, server: Server | None = None) -> None:
         """Open the ledger, read nodes, links and contracts. Raises SettingsError or LedgerError.
 
-        `server` carries the loads of throughput tests; without it none is granted.
+        `server` carries the loads of throughput tests; by default it is collector.throughput,
+        where the settings allow tests at all.
         """
         self._located, self._clock = located, clock
         settings = located.settings
@@ -102,6 +106,10 @@ class Collector:
         self.settling = SettleService(parts, fleet, self.roster, clock)
         self._committer = Committer(self.ledger, settings.limits.commit_queue)
         signer = ReceiptSigner(self.ledger.ledger_id, identity.signing)
+        tests = settings.throughput
+        self.loads: ThroughputServer | None = None
+        if server is None and tests.capacity_bits_per_s is not None:
+            server = self.loads = ThroughputServer(tests, clock, _slot_told)
         self.slots = SlotDesk(
             Ground(
                 fleet=fleet,
@@ -111,8 +119,9 @@ class Collector:
                 counters=self.counters,
                 store=SlotStore(located.data_dir / "slots.db"),
                 server=server,
-                address=settings.throughput.address or settings.stamp.address,
-                capacity_bits_per_s=settings.throughput.capacity_bits_per_s,
+                address=tests.address or settings.stamp.address,
+                capacity_bits_per_s=tests.capacity_bits_per_s,
+                iperf3=tests.iperf3,
             )
         )
         desk = Desk(
@@ -139,14 +148,9 @@ class Collector:
         self.judging = VerdictService(self.verdicts, fleet, clock)
         self.pages = Pages(self.board, self.counters, clock, self.reload)
         self._app = web.Application(client_max_size=MAX_BATCH_BYTES)
-        agents = AgentEndpoints(desk, settings.limits.body_deadline_s)
-        audit = AuditPages(self.answers, clock)
-        orders = OrderEndpoints(self.slots, fleet, clock, keys.operator_token(located.data_dir))
-        discovery = DiscoveryPages(self.board, clock)
-        verdicts = VerdictPages(self.verdicts.answers, gathering, clock)
-        for pages in (agents, self.pages, audit, orders, discovery, verdicts):
-            self._app.add_routes(pages.routes())
+        self._serve(desk, gathering, keys.operator_token(located.data_dir))
         self.port = settings.http.port
+        self._planned_hour = clock.wall_ns() // HOUR_NS
         self._inventory, self.contracts = self._read()
         self.backfill = Backfill(
             located,
@@ -156,6 +160,22 @@ class Collector:
             clock,
         )
 
+    def _serve(self, desk: Desk, gathering: Gathering, operator_token: str) -> None:
+        """Everything that is asked over HTTP."""
+        board, clock = self.board, self._clock
+        deadline_s = self._located.settings.limits.body_deadline_s
+        for pages in (
+            AgentEndpoints(desk, deadline_s),
+            self.pages,
+            AuditPages(self.answers, clock),
+            OrderEndpoints(self.slots, board.fleet, clock, operator_token),
+            DiscoveryPages(board, clock),
+            VerdictPages(self.verdicts.answers, gathering, clock),
+        ):
+            self._app.add_routes(pages.routes())
+        if self.loads is not None:
+            self._app.add_routes(Ndt7(self.loads).routes())
+
     def _reflector_address(self) -> ReflectorAddress:
         stamp = self._located.settings.stamp
         assert stamp.address is not None  # checked at start
@@ -163,13 +183,26 @@ class Collector:
 
     def _read(self) -> tuple[inventory.Inventory, Contracts]:
         settings = self._located.settings
-        both = inventory.read(
-            self._located.path(settings.nodes_file), self._located.path(settings.links_file)
+        return promised.read_all(
+            self._located.path(settings.nodes_file),
+            self._located.path(settings.links_file),
+            self._located.contracts_file,
+            self._clock.wall_ns() / 1e9,
         )
-        return both, promised.read(self._located.contracts_file, both)
 
     def _promised(self) -> tuple[inventory.Inventory, Contracts]:
         return self._inventory, self.contracts
+
+    def _plan(self) -> None:
+        """Plans follow the contract of the day, which no file has to change for."""
+        hour = self._clock.wall_ns() // HOUR_NS
+        if hour != self._planned_hour:
+            self._planned_hour = hour
+            wall_s = self._clock.wall_ns() / 1e9
+            planned = self._inventory.promised(lambda link: self.contracts.promise(link, wall_s))
+            if planned.plans != self._inventory.plans:
+                self._inventory = planned
+                self._load()
 
     def _load(self) -> None:
         self.board.fleet.load(self._inventory)
@@ -207,6 +240,7 @@ class Collector:
             active = {agent.agent_id for agent in self.roster.active()}
             self.board.live.keep(active)
             await self.slots.keep(active)
+        self._plan()
         heads = await asyncio.to_thread(self.ledger.heads)
         self.board.heads = {head.agent_id: head for head in heads}
 
@@ -260,6 +294,8 @@ class Collector:
                 "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
                 "shutdown": lambda: self._shut(stop, runner, closed),
             }
+            if self.loads is not None:
+                tasks["throughput"] = self.loads.run
             await run_until(closed, tasks)
         finally:
             self.pages.ready = False
@@ -278,6 +314,13 @@ class Collector:
         await runner.cleanup()
         closed.set()
         await asyncio.Event().wait()
+
+
+def _slot_told(event: SlotEvent) -> None:
+    if event.end is None:
+        log.debug("throughput slot %s: %d octets so far", event.slot_id, event.octets)
+    else:
+        log.info("throughput slot %s: %s %s", event.slot_id, event.end, event.reason)
 
 
 @contextmanager

@@ -9,13 +9,13 @@ import hashlib
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
-from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from collector import inventory as inventories
 from collector.audit.calendar import Zone
 from collector.audit.evidence import Span
 from collector.audit.rules import (
@@ -28,33 +28,20 @@ from collector.audit.rules import (
     UnavailabilityRule,
 )
 from collector.inventory import Id, Inventory, Reach, Text
+from collector.plans import Promise
 from collector.restitution import Restitution
 from runtime.settings import SettingsError, convert, load
+from wire.localtime import local_day
+from wire.plan import Layer, ip_share
+from wire.slot import MAX_BITS_PER_S
 
 DAY_S = 86_400
 EPOCH = date(1970, 1, 1)
-ETHERNET_L2_BYTES = 18
-"""Header and check sequence of a frame."""
-ETHERNET_L1_BYTES = 20
-"""Preamble, start of frame and the gap between frames."""
-VLAN_BYTES = 4
-
 BitsPerSecond = Annotated[int, msgspec.Meta(ge=1, le=10**13)]
 Duration = Annotated[int, msgspec.Meta(ge=0, le=366 * DAY_S)]
 Delay = Annotated[float, msgspec.Meta(gt=0, le=60)]
 Percentile = Annotated[float, msgspec.Meta(gt=0, le=100)]
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)")
-
-
-class Layer(StrEnum):
-    """What counts as a bit of the promised rate."""
-
-    L1 = "l1"
-    """all that the wire is busy with: preamble and gap between frames too"""
-    L2 = "l2"
-    """Ethernet frames"""
-    IP = "ip"
-    """IP packets"""
 
 
 class Rates(Term, frozen=True, kw_only=True):
@@ -74,12 +61,9 @@ class Cir(Term, frozen=True, kw_only=True):
     international: Rates | None = None
     """Where the contract promises another rate beyond the country."""
 
-    def ip_share(self, mtu: int = 1500) -> float:
-        """Share of the rate that full-size IP packets of `mtu` bytes can be (methodology 4.2)."""
-        if self.layer is Layer.IP:
-            return 1.0
-        above = ETHERNET_L2_BYTES + VLAN_BYTES * self.vlan
-        return mtu / (mtu + above + ETHERNET_L1_BYTES * (self.layer is Layer.L1))
+    def ip_share(self) -> float:
+        """Share of the rate that full-size IP packets can be (methodology 4.2)."""
+        return ip_share(self.layer, vlan=self.vlan)
 
 
 class Limit(Term, frozen=True, kw_only=True):
@@ -270,6 +254,19 @@ class Contracts:
         """The contract of this local day; None where the link has none."""
         return next((one for one in self.of(link) if one.covers(day)), None)
 
+    def promise(self, link: str, wall_s: float) -> Promise | None:
+        """The rates owed within the country at this moment, for the plan of throughput tests."""
+        for one in self.of(link):
+            if one.covers(local_day(wall_s, one.zone.offset_s)):
+                rates = one.cir.domestic
+                return Promise(
+                    min(MAX_BITS_PER_S, rates.down_bps),
+                    min(MAX_BITS_PER_S, rates.up_bps),
+                    one.cir.layer,
+                    one.cir.vlan,
+                )
+        return None
+
     def periods(self, link: str, year: int, month: int) -> tuple[Period, ...]:
         """The parts of a calendar month, by contract, in order; days without one are in none."""
         return tuple(self._periods(link, date(year, month, 1)))
@@ -381,6 +378,16 @@ def _filled(file: Path, told: _ContractsFile) -> Iterator[Contract]:
     if unused:
         names = ", ".join(sorted(unused))
         raise SettingsError(f"{file}: templates: no contract names {names}: so nothing checks it")
+
+
+def read_all(
+    nodes_file: Path, links_file: Path, contracts_file: Path | None, wall_s: float
+) -> tuple[Inventory, Contracts]:
+    """Nodes, links and contracts that fit together; the links' plans by the contracts of this
+    moment. Raises SettingsError."""
+    both = inventories.read(nodes_file, links_file)
+    contracts = read(contracts_file, both)
+    return both.promised(lambda link: contracts.promise(link, wall_s)), contracts
 
 
 def read(file: Path | None, inventory: Inventory) -> Contracts:

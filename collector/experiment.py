@@ -14,7 +14,7 @@ from random import Random
 import msgspec
 
 from collector.orders import Standing
-from wire.message import OrderState
+from wire.message import End, OrderState
 from wire.plan import Order
 from wire.slot import Direction, Method
 
@@ -167,7 +167,11 @@ def advance(experiment: Experiment, book: Mapping[str, Standing]) -> Experiment:
 
 
 def _result(now: Round, one: Standing) -> Result | None:
-    measured = [figures.bits_per_s for figures in one.figures if figures.bits_per_s is not None]
+    measured = [
+        figures.bits_per_s
+        for figures in one.figures
+        if figures.bits_per_s is not None and figures.end is End.DONE
+    ]
     if one.state is not OrderState.DONE or len(measured) != 1:
         return None
     return Result(

@@ -175,6 +175,10 @@ class Inventory:
         plan = plan_of(link.id, link.throughput, promised(link.id), village=village)
         return None if plan is None else msgspec.structs.replace(plan, interface=link.interface)
 
+    def promised(self, promised: Callable[[str], Promise | None]) -> "Inventory":
+        """The same nodes and links, their plans by these promises."""
+        return Inventory(tuple(self.nodes.values()), tuple(self.links.values()), promised)
+
     def links_of(self, node: str) -> list[Link]:
         """The links of a node, in the file's order."""
         return [link for link in self.links.values() if link.node == node]

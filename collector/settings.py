@@ -61,13 +61,39 @@ class StampSettings(Section, frozen=True, kw_only=True):
 
 
 class ThroughputSettings(Section, frozen=True, kw_only=True):
-    """Throughput tests: what they may cost the hub. See docs/throughput-schedule.md."""
+    """Throughput tests: where load comes to the hub, and what it may cost.
+
+    See docs/throughput-schedule.md and docs/throughput.md.
+    """
 
     address: str | None = None
     """Literal address at which agents reach the throughput server; by default stamp.address."""
     capacity_mbps: Positive | None = None
     """Megabits per second that all tests together may load the hub with, in each direction.
     70 % of its port at most; without it there are no tests."""
+    host: str = "0.0.0.0"
+    """Address to listen on; `::` takes IPv4 and IPv6."""
+    port: Port = 8461
+    """TCP and UDP port of load; 0 takes any free one."""
+    ndt7_open: bool = False
+    """Let anybody's ndt7 client in, without a slot: for days of acceptance."""
+    ndt7_open_most_mbps: Annotated[float, msgspec.Meta(gt=0, le=100_000)] = 200
+    """And give each such client no more than this."""
+    ndt7_open_at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
+    """And let in no more of them at the same time."""
+    iperf3_address: str | None = None
+    """Literal address of somebody's iperf3 server, for links whose method is iperf3."""
+    iperf3_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 5201
+
+    @property
+    def iperf3(self) -> tuple[str, int] | None:
+        """Somebody's iperf3 server, if one is named."""
+        return None if self.iperf3_address is None else (self.iperf3_address, self.iperf3_port)
+
+    @property
+    def ndt7_open_most_bits_per_s(self) -> int:
+        """Of IP packets."""
+        return round(self.ndt7_open_most_mbps * 1e6)
 
     @property
     def capacity_bits_per_s(self) -> int | None:
@@ -75,8 +101,9 @@ class ThroughputSettings(Section, frozen=True, kw_only=True):
         return None if self.capacity_mbps is None else round(self.capacity_mbps * 1e6)
 
     def __post_init__(self) -> None:
-        if self.address is not None:
-            check_literal(self.address)
+        for address in (self.address, self.iperf3_address):
+            if address is not None:
+                check_literal(address)
 
 
 class LimitSettings(Section, frozen=True, kw_only=True):

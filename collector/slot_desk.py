@@ -34,8 +34,6 @@ from wire.token import slot_key
 
 log = logging.getLogger(__name__)
 NO_KEY = "0" * 64
-IPERF3_PORT = 5201
-"""A grant has a port; a test against a server of somebody else's does not use it."""
 _EPOCHS_REMEMBERED = 64
 
 
@@ -71,6 +69,8 @@ class Ground:
     """Literal address at which agents reach the throughput server."""
     capacity_bits_per_s: int | None
     """None: no tests."""
+    iperf3: tuple[str, int] | None = None
+    """Literal address and port of somebody's iperf3 server."""
 
 
 @dataclass
@@ -178,10 +178,10 @@ class SlotDesk:
     def _admit(self, agent: Agent, want: Want) -> tuple[ThroughputPlan, Ask]:
         """Whether this may be tested at all. Raises _Refused."""
         on, link = self._on, self._on.fleet.inventory.links.get(want.link)
-        if on.capacity_bits_per_s is None or (
-            on.server is None and want.method is not Method.IPERF3
-        ):
+        if on.capacity_bits_per_s is None or on.server is None:
             raise _Refused(Closed.OFF, "this hub carries no throughput tests")
+        if want.method is Method.IPERF3 and on.iperf3 is None:
+            raise _Refused(Closed.OFF, "the hub's settings name no throughput.iperf3_address")
         plan = on.fleet.inventory.plans.get(want.link)
         most = None if plan is None else plan.most(want.direction)
         if link is None or link.node != agent.node or plan is None or most is None:
@@ -231,6 +231,8 @@ class SlotDesk:
         on, want = self._on, request.want
         assert want is not None
         server = on.server if want.method is not Method.IPERF3 else None
+        where = on.iperf3 if server is None else (on.address, server.port)
+        assert where is not None  # _admit has seen to it
         new = slot.slot_id not in self._booked
         if new:
             await self._pay(want, plan, slot)
@@ -244,8 +246,8 @@ class SlotDesk:
             duration_s=want.duration_s,
             most_bits_per_s=want.bits_per_s,
             flows=want.flows,
-            address=on.address,
-            port=IPERF3_PORT if server is None else server.port,
+            address=where[0],
+            port=where[1],
             wait_s=max(0.0, (slot.begins_ns - on.clock.boot_ns()) / SECOND),
         )
         if new and server is not None:

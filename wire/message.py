@@ -145,6 +145,8 @@ class End(StrEnum):
     """What became of one direction of a throughput test."""
 
     DONE = "done"
+    UNFIT = "unfit"
+    """made, but one of the machines could not keep up: it accuses nobody"""
     FAILED = "failed"
     """begun and not ended as it should, or interrupted"""
     BUSY = "skipped_busy"

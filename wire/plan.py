@@ -27,7 +27,7 @@ ZoneOffset = Annotated[int, msgspec.Meta(ge=-50_400, le=50_400)]
 
 
 class Layer(StrEnum):
-    """Which octets the promised rate counts."""
+    """Which octets a promised rate counts."""
 
     IP = "ip"
     """IP header and payload"""
@@ -37,7 +37,23 @@ class Layer(StrEnum):
     """also preamble and inter-frame gap: 38 octets a packet"""
 
 
-OVERHEAD_OCTETS = {Layer.IP: 0, Layer.L2: 18, Layer.L1: 38}
+_FRAME_OCTETS = 18
+"""Ethernet header and check sum."""
+_WIRE_OCTETS = 20
+"""Preamble, start of frame and the gap between frames."""
+
+
+def frame_octets(*, vlan: bool) -> int:
+    """Octets that an interface counts for each packet besides the IP packet (RFC 2863)."""
+    return _FRAME_OCTETS + (VLAN_OCTETS if vlan else 0)
+
+
+def ip_share(layer: Layer, *, vlan: bool, packet_bytes: int = MTU) -> float:
+    """Share of a rate at this layer that IP packets of this length can be (methodology 4.2)."""
+    around = 0 if layer is Layer.IP else frame_octets(vlan=vlan)
+    if layer is Layer.L1:
+        around += _WIRE_OCTETS
+    return packet_bytes / (packet_bytes + around)
 
 
 class Side(StrEnum):
@@ -111,10 +127,7 @@ class ThroughputPlan(_Form, frozen=True, kw_only=True):
         cir = self.cir(direction)
         if cir is None:
             return None
-        overhead = OVERHEAD_OCTETS[self.layer]
-        if self.vlan and self.layer is not Layer.IP:
-            overhead += VLAN_OCTETS
-        return max(1, round(cir * MTU / (MTU + overhead)))
+        return max(1, round(cir * ip_share(self.layer, vlan=self.vlan)))
 
     def most(self, direction: Direction) -> int | None:
         """The most IP bits per second that any test may load this direction with."""

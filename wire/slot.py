@@ -1,4 +1,4 @@
-"""A slot: leave to load the hub and one link for one throughput test, and nothing else.
+"""A throughput slot: leave to load the hub and one link for one throughput test, and nothing else.
 
 The hub alone grants slots, so that no two tests share a PoP and none exceeds what the hub can
 carry. A grant's key is known to the hub and to the agent that asked; whoever cannot prove it gets
@@ -59,3 +59,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Its TCP port for control and TCP load; UDP load uses the same number."""
     wait_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 0.0
     """Begin so long after the grant arrived, not before; a slot not begun 10 s later is gone."""
+
+    def __repr__(self) -> str:
+        """Without the key: what is logged or raised must not give a slot away."""
+        return f"Grant({self.slot_id}, link {self.link}, {self.method} {self.direction})"

@@ -68,12 +68,24 @@ class TransferOutcome(StrEnum):
     """the hub gave no slot in time; not a failure"""
     SKIPPED_BUSY = "skipped_busy"
     """users needed the link; not a failure"""
+    SKIPPED_BLIND = "skipped_blind"
+    """nobody counts what users take, in hours in which they may be there; not a failure"""
     SKIPPED_BUDGET = "skipped_budget"
     """the data budget is used up; not a failure"""
+    SKIPPED_MISSED = "skipped_missed"
+    """the box was off, or did not know the time, when it was due; not a failure"""
 
 
+MADE = frozenset({TransferOutcome.DONE, TransferOutcome.UNFIT, TransferOutcome.HUB_UNFIT})
+"""Load went over the link and was counted."""
 NOT_MADE = frozenset(
-    {TransferOutcome.NO_SLOT, TransferOutcome.SKIPPED_BUSY, TransferOutcome.SKIPPED_BUDGET}
+    {
+        TransferOutcome.NO_SLOT,
+        TransferOutcome.SKIPPED_BUSY,
+        TransferOutcome.SKIPPED_BLIND,
+        TransferOutcome.SKIPPED_BUDGET,
+        TransferOutcome.SKIPPED_MISSED,
+    }
 )
 """Nothing was sent, on purpose."""
 

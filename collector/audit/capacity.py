@@ -1,4 +1,4 @@
-"""Arithmetic of rates: layers, attainment, users' own traffic, and what one test shows.
+"""Arithmetic of rates: promises, attainment, users' own traffic, and what one test shows.
 
 Rates are Mbit/s of 1 000 000 bit/s (RFC 9097) and, unless the name says otherwise, of IP packets.
 Where a contract leaves the layer open, the reading that is best for the provider is taken.
@@ -7,29 +7,17 @@ Where a contract leaves the layer open, the reading that is best for the provide
 import math
 import statistics
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
 
-MTU = 1500
+from wire.plan import MTU, frame_octets, ip_share
+from wire.plan import Layer as Layer  # part of a Promise
+
 MOST_MBPS = 1e9
 """No link is faster: a rate above is a mistake."""
-_FRAME, _TAG, _WIRE = 18, 4, 20
-"""Octets around an IP packet: Ethernet header and FCS; VLAN tag; preamble, SFD and gap."""
 _IP, _TCP = 20, 32
 """Octets of an IPv4 header, and of a TCP header with time stamps."""
-
-
-class Layer(StrEnum):
-    """Which bits a contract's Mbit/s counts."""
-
-    L1 = "l1"
-    """everything on the wire, preamble and gap included"""
-    L2 = "l2"
-    """Ethernet frames"""
-    IP = "ip"
-    """IP packets"""
 
 
 class Promise(msgspec.Struct, frozen=True):
@@ -59,23 +47,12 @@ class Promise(msgspec.Struct, frozen=True):
         return self.expected_mbps * tcp_share()
 
 
-def frame_octets(*, vlan: bool) -> int:
-    """Octets that ifHCInOctets counts for each packet besides the IP packet (RFC 2863)."""
-    return _FRAME + _TAG * vlan
-
-
-def ip_share(layer: Layer, *, vlan: bool) -> float:
-    """Share of a layer's bits that full-size IP packets get."""
-    around = 0 if layer is Layer.IP else frame_octets(vlan=vlan)
-    return MTU / (MTU + around + _WIRE * (layer is Layer.L1))
-
-
 def tcp_share() -> float:
     """Share of IP bits that is TCP payload, time stamps on."""
     return (MTU - _IP - _TCP) / MTU
 
 
-def mbps(octets: int, seconds: float) -> float:
+def mbps(octets: float, seconds: float) -> float:
     """A rate from octets; ndt7's goodput is this of NumBytes and ElapsedTime / 1e6."""
     return octets * 8 / seconds / 1e6
 
@@ -108,14 +85,10 @@ def load(counters: Counters, test_mbps: float, *, vlan: bool) -> Load:
     return Load(mbps(counters.octets, counters.seconds), total, max(0.0, total - test_mbps))
 
 
-def attainment(achieved_mbps: float, cross_mbps: float | None, expected_mbps: float) -> float:
-    """y: delivered share of the expected IP rate. Without `cross_mbps` a lower bound of it."""
-    return (achieved_mbps + (cross_mbps or 0.0)) / expected_mbps
-
-
-def maximum(rates: Sequence[float]) -> float:
-    """Maximum_C of RFC 9097 section 5.3: the best interval."""
-    return max(rates)
+def attainment(achieved: float, cross: float | None, expected: float) -> float:
+    """y: delivered share of the expected IP rate, all three in one unit. Without `cross` a lower
+    bound of it."""
+    return (achieved + (cross or 0.0)) / expected
 
 
 class Tcp(NamedTuple):

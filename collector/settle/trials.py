@@ -26,8 +26,7 @@ from collector.audit.together import Order, Repeat, together
 from collector.contracts import Contract
 from collector.experiment import LEAST_SITES, Experiment, pairs
 from collector.ledger import PlacedBy
-from wire.plan import MTU, OVER, OVERHEAD_OCTETS, VLAN_OCTETS, Side, ThroughputPlan
-from wire.plan import Layer as PlanLayer
+from wire.plan import MTU, OVER, Side, ThroughputPlan
 from wire.slot import Method
 from wire.transfer import Purpose, Transfer, TransferOutcome
 
@@ -254,9 +253,8 @@ def _cross(one: Transfer, subject: Subject, contract: Contract | None) -> float 
     """Users' own traffic by their router's counters; never below 0."""
     plan = subject.plan
     vlan = plan.vlan if plan is not None else contract is not None and contract.cir.vlan
-    framing = OVERHEAD_OCTETS[PlanLayer.L2] + VLAN_OCTETS * vlan
     outside = plan is None or plan.gate.side is Side.WAN
-    found = capacity.crossing(one, framing=framing, device_counts_in=outside)
+    found = capacity.crossing(one, vlan=bool(vlan), device_counts_in=outside)
     return None if found is None else _mbps(max(0.0, found.cross))
 
 

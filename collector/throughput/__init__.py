@@ -10,17 +10,17 @@ import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
 
 import msgspec
 
+from collector.settings import ThroughputSettings
 from collector.throughput.form import Command, Told
 from collector.throughput.porter import BEGIN_WITHIN_S, EARLY_S
 from collector.throughput.session import GO_WITHIN_S, SETTLE_S, End
 from runtime.clock import SECOND, Clock
 from runtime.load import host
 from runtime.supervise import end_child
-from wire.slot import Grant, Method, Rate
+from wire.slot import Grant, Method
 from wire.transfer import HubLoad
 
 log = logging.getLogger(__name__)
@@ -28,21 +28,12 @@ log = logging.getLogger(__name__)
 _COMMAND = [sys.executable, "-P", "-m", "collector.throughput.worker"]
 _LARGEST_LINE = 1 << 20
 _AGAIN_S = 1.0
-
-
-class ThroughputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`throughput:` of collector.yaml, as far as it is about measuring."""
-
-    host: str = "0.0.0.0"
-    """Address to listen on; `::` takes IPv4 and IPv6."""
-    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8461
-    """TCP and UDP port of load; 0 takes any free one."""
-    ndt7_open: bool = False
-    """Let anybody's ndt7 client in, without a slot: for days of acceptance."""
-    ndt7_open_most_bits_per_s: Rate = 200_000_000
-    """And give each such client no more than this."""
-    ndt7_open_at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
-    """And let in no more of them at the same time."""
+_COUNTED = frozenset({End.DONE, End.UNUSED, End.REFUSED, End.FORGOTTEN})
+"""Ends after which the hub knows what a slot has carried; of UNUSED and the two after it nothing.
+A connection that breaks in a download takes the account of it along."""
+_PAYLOAD_RATIO = 1.1
+"""TCP and ndt7 are counted as payload: IP, TCP, TLS and frames make it at most so much more."""
+_REMEMBERED = 1024
 
 
 @dataclass(frozen=True)
@@ -76,6 +67,8 @@ class ThroughputServer:
         self._arrived_ns: dict[str, int] = {}
         self._begun: set[str] = set()
         self._cuts: dict[str, Callable[[], None]] = {}
+        self._carried: dict[str, int] = {}
+        """IP octets of slots that have ended and nobody has asked for yet, the oldest first."""
         self._process: asyncio.subprocess.Process | None = None
         self._settled = asyncio.Event()
         self.port = settings.port
@@ -95,8 +88,15 @@ class ThroughputServer:
         if grant.method in (Method.UDP, Method.TCP):
             self._say(Command(expect=grant))
 
-    def forget(self, slot_id: str) -> None:
-        """Let nobody in with this slot; what is under way with it ends."""
+    def forget(self, slot_id: str) -> int | None:
+        """Let nobody in with this slot; what is under way with it ends.
+
+        Returns the IP octets that it carried, or more; None where that is not known (yet).
+        """
+        self._stop(slot_id)
+        return self._carried.pop(slot_id, None)
+
+    def _stop(self, slot_id: str) -> None:
         found = self._grants.get(slot_id)
         if found is None:
             return
@@ -150,8 +150,17 @@ class ThroughputServer:
         """Something happened to a slot: pass it on, once for its end."""
         if event.slot_id in self._grants or event.end is None:
             if event.end is not None:
+                self._remember(event, self._grants[event.slot_id][0].method)
                 self._drop(event.slot_id)
             self._listen(event)
+
+    def _remember(self, event: SlotEvent, method: Method) -> None:
+        if event.end not in _COUNTED:
+            return
+        more = 1.0 if method is Method.UDP else _PAYLOAD_RATIO
+        self._carried[event.slot_id] = round(event.octets * more)
+        while len(self._carried) > _REMEMBERED:
+            del self._carried[next(iter(self._carried))]
 
     def _drop(self, slot_id: str) -> None:
         del self._grants[slot_id]

@@ -45,8 +45,8 @@ def free_udp_port() -> int:
 class Snmpd:
     """A running snmpd whose interfaces are those of a table."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.port = port
+    def __init__(self, folder: Path, port: int, address: str) -> None:
+        self.port, self.address = port, address
         self.folder = folder
         self.file = folder / "table.json"
         self.process: subprocess.Popen[bytes] | None = None
@@ -82,7 +82,7 @@ class Snmpd:
         packet = b"\x30" + bytes([len(inner)]) + inner
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(0.1)
-            sock.connect(("127.0.0.1", self.port))
+            sock.connect((self.address, self.port))
             for _ in range(100):
                 try:
                     sock.send(packet)
@@ -131,9 +131,9 @@ def rows(
 
 
 @contextmanager
-def snmpd(folder: Path) -> Iterator[Snmpd]:
-    """snmpd on a loopback port, asked by v2c and by v3 users."""
-    one = Snmpd(folder, free_udp_port())
+def snmpd(folder: Path, address: str = "127.0.0.1") -> Iterator[Snmpd]:
+    """snmpd on a port of this machine, asked by v2c and by v3 users."""
+    one = Snmpd(folder, free_udp_port(), address)
     one.show({})
     program = f"{sys.executable} {DEVICE} {one.file}"
     created = [
@@ -142,8 +142,8 @@ def snmpd(folder: Path) -> Iterator[Snmpd]:
     ]
     one.start(
         [
-            f"agentaddress udp:127.0.0.1:{one.port}",
-            f"rocommunity {COMMUNITY} 127.0.0.1",
+            f"agentaddress udp:{address}:{one.port}",
+            f"rocommunity {COMMUNITY}",
             *created,
             *(f"rouser {user} authpriv" for user in USERS),
             f"pass_persist .{IF} {program}",

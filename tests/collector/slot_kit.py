@@ -101,7 +101,7 @@ async def slot_hub(
     settings_for(folder, nodes, **plan or {})
     boxes = {node: Box(number, node) for number, node in enumerate(nodes, 1)}
     askers = {node: Asker(box, "l" + node[1:]) for node, box in boxes.items()}
-    settings = {"throughput": {"capacity_mbps": capacity_mbps}} | settings
+    settings = {"throughput": {"capacity_mbps": capacity_mbps, "port": 0}} | settings
     async with serving(folder, *boxes.values(), clock=clock, server=server, **settings) as hub:
         yield hub, askers
 

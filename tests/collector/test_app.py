@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from collector.app import Collector
 from collector.ledger.sqlite import SqliteLedger
@@ -127,6 +128,24 @@ async def test_reload_takes_contracts_with_the_links_or_none_of_both(tmp_path: P
             date(2026, 6, 30),
             None,
         ]
+
+
+async def test_a_plan_without_rates_takes_those_of_the_contract_of_the_day(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, clock=later()) as hub:
+        links, promised = (tmp_path / "etc" / f"{name}.yaml" for name in ("links", "contracts"))
+        told = yaml.safe_load(links.read_text())
+        told["links"][0]["throughput"] = {"zone": "WIB"}
+        links.write_text(yaml.safe_dump(told))
+        assert (await hub.post("/-/reload")).status == 200
+        assert hub.collector.board.fleet.inventory.plans == {}
+        shutil.copy(Path(__file__).parent / "testdata" / "promised" / "contracts.yaml", promised)
+        assert (await hub.post("/-/reload")).status == 200
+        (plan,) = hub.collector.board.fleet.inventory.plans.values()
+        rates = hub.collector.contracts.rows[0].cir
+        assert plan.down_bits_per_s == rates.domestic.down_bps
+        assert (plan.layer, plan.vlan) == (rates.layer, rates.vlan)
 
 
 async def test_an_agent_revoked_by_another_process_is_refused_within_seconds(

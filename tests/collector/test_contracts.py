@@ -30,9 +30,11 @@ from collector.contracts import (
 )
 from collector.inventory import Inventory, Link, Node, NodeKind, Reach
 from collector.maintenance import Refusal
+from collector.plans import Promise
 from collector.restitution import Rule, Tier
 from runtime.settings import SettingsError
 from tests.collector.contract_kit import contract
+from wire.slot import MAX_BITS_PER_S
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DAY = 86_400
@@ -238,3 +240,22 @@ def test_the_document_has_every_field_and_every_rule() -> None:
     assert sorted(name for name in names if not re.search(rf"[`.]{name}[`.]", text)) == []
     assert [rule for rule in Rule if f"| {rule} |" not in text] == []
     assert [one for one in Refusal if f"`{one}`" not in text] == []
+
+
+# --- what throughput tests take of a contract
+
+
+def test_the_contract_of_the_day_names_the_rates_of_the_plan() -> None:
+    faster = Cir(layer=Layer.L2, vlan=False, domestic=Rates(down_bps=2 * 10**12, up_bps=20_000_000))
+    both = Contracts(
+        (
+            contract(last_day=date(2026, 6, 30)),
+            contract(first_day=date(2026, 7, 1), cir=faster),
+        )
+    )
+    change_s = midnight_s(date(2026, 7, 1), both.rows[1].zone)
+    before, after = both.promise("l1", change_s - 1), both.promise("l1", change_s)
+    assert before == Promise(10_000_000, 10_000_000, Layer.IP, True)
+    assert after == Promise(MAX_BITS_PER_S, 20_000_000, Layer.L2, False)
+    assert both.promise("l1", midnight_s(date(2025, 7, 1), both.rows[0].zone)) is None
+    assert both.promise("l9", change_s) is None

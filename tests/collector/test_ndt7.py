@@ -73,7 +73,7 @@ async def test_the_stock_client_of_npm_measures_both_ways(
 ) -> None:
     monkeypatch.setattr(ndt7, "DURATION_S", 2.0)
     context = certificate(tmp_path) if protocol == "wss" else None
-    async with hub(context, ndt7_open=True, ndt7_open_most_bits_per_s=40_000_000) as open_hub:
+    async with hub(context, ndt7_open=True, ndt7_open_most_mbps=40) as open_hub:
         process = await asyncio.create_subprocess_exec(
             "node",
             str(CLIENT),
@@ -182,7 +182,7 @@ async def test_to_strangers_there_is_no_such_page() -> None:
 async def test_only_so_many_strangers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ndt7, "DURATION_S", 1.0)
     async with (
-        hub(ndt7_open=True, ndt7_open_at_once=1, ndt7_open_most_bits_per_s=1_000_000) as open_hub,
+        hub(ndt7_open=True, ndt7_open_at_once=1, ndt7_open_most_mbps=1) as open_hub,
         aiohttp.ClientSession() as session,
     ):
         url = f"http://127.0.0.1:{open_hub.port}{ndt7.DOWNLOAD}"
@@ -217,7 +217,7 @@ async def test_what_does_not_look_right_is_a_bad_request(
 async def test_a_client_may_have_a_download_end_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ndt7, "EARLY_EXIT", "1")  # megabyte
     async with (
-        hub(ndt7_open=True, ndt7_open_most_bits_per_s=100_000_000) as open_hub,
+        hub(ndt7_open=True, ndt7_open_most_mbps=100) as open_hub,
         aiohttp.ClientSession() as session,
     ):
         url = f"http://127.0.0.1:{open_hub.port}{ndt7.DOWNLOAD}?early_exit=1"

@@ -143,14 +143,15 @@ async def test_what_is_neither_planned_nor_ordered_gets_no_slot(
         assert refused == 1
 
 
-async def test_a_hub_without_a_server_or_without_capacity_carries_nothing(tmp_path: Path) -> None:
-    for number, (server, settings) in enumerate([(None, {}), (FakeServer(), {"throughput": {}})]):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        async with slot_hub(folder, ONE, server=server, **settings) as (hub, askers):
-            asker = askers["n1"]
-            reply = await hub.ask(asker.box, asker.request(asker.want()))
-            assert reply.closed is Closed.OFF
+@pytest.mark.parametrize("server", [None, FakeServer()])
+async def test_a_hub_without_capacity_carries_nothing(
+    tmp_path: Path, server: FakeServer | None
+) -> None:
+    async with slot_hub(tmp_path, ONE, server=server, throughput={}) as (hub, askers):
+        asker = askers["n1"]
+        reply = await hub.ask(asker.box, asker.request(asker.want()))
+        assert reply.closed is Closed.OFF
+        assert hub.collector.loads is None
 
 
 async def test_more_than_the_hub_carries_is_too_much(tmp_path: Path) -> None:
@@ -167,12 +168,29 @@ async def test_iperf3_needs_no_capacity_of_the_hub_and_its_pop_all_the_same(
     tmp_path: Path,
 ) -> None:
     plan = {"method": "iperf3"}
-    async with slot_hub(tmp_path, THREE, capacity_mbps=1, plan=plan) as (hub, askers):
+    tests = {"capacity_mbps": 1, "iperf3_address": "192.0.2.9", "iperf3_port": 5202}
+    async with slot_hub(tmp_path, THREE, server=FakeServer(), plan=plan, throughput=tests) as (
+        hub,
+        askers,
+    ):
         one, two = askers["n1"], askers["n2"]
         want = one.want(method=Method.IPERF3)
-        assert (await hub.ask(one.box, one.request(want))).grant is not None
+        grant = (await hub.ask(one.box, one.request(want))).grant
+        assert grant is not None
+        assert (grant.address, grant.port) == ("192.0.2.9", 5202)
         reply = await hub.ask(two.box, two.request(two.want(method=Method.IPERF3)))
         assert reply.wait_s is not None
+
+
+async def test_without_somebodys_iperf3_server_there_is_no_test_against_it(
+    tmp_path: Path,
+) -> None:
+    plan = {"method": "iperf3"}
+    async with slot_hub(tmp_path, ONE, server=FakeServer(), plan=plan) as (hub, askers):
+        asker = askers["n1"]
+        reply = await hub.ask(asker.box, asker.request(asker.want(method=Method.IPERF3)))
+        assert reply.closed is Closed.OFF
+        assert "throughput.iperf3_address" in reply.detail
 
 
 @pytest.mark.parametrize("spoil", ["signature", "agent", "revoked"])

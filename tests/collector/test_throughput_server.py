@@ -69,6 +69,8 @@ async def test_a_test_is_told_from_its_begin_to_its_end() -> None:
         assert event.octets == pytest.approx(sum(transfer.octets), rel=0.2)
         assert hub.events[0] == SlotEvent(given.slot_id, None)
         assert hub.server.slots() == 0
+        assert hub.server.forget(given.slot_id) == event.octets
+        assert hub.server.forget(given.slot_id) is None
         load = hub.server.load("lo")
         assert load.slots == 0 and load.nic_bits_per_s is not None
         assert load.nic_bits_per_s > 1_000_000
@@ -83,6 +85,28 @@ async def test_a_forgotten_slot_is_not_let_in() -> None:
             assert (await hub.end(given.slot_id)).end is End.FORGOTTEN
         hub.server.forget("00" * 16)  # nobody knows it: nothing happens
         assert hub.server.slots() == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "end", "carried"),
+    [
+        (Method.UDP, End.DONE, 1000),
+        (Method.TCP, End.DONE, 1100),
+        (Method.NDT7, End.DONE, 1100),
+        (Method.UDP, End.UNUSED, 1000),
+        (Method.UDP, End.BROKEN, None),
+        (Method.UDP, End.EXCEEDED, None),
+        (Method.UDP, End.FAILED, None),
+    ],
+)
+def test_what_a_slot_carried_is_known_where_its_account_was_closed(
+    method: Method, end: End, carried: int | None
+) -> None:
+    server = ThroughputServer(ThroughputSettings(), FakeClock(), lambda _: None)
+    given = grant(1, method=method)
+    server.expect(given)
+    server.hear(SlotEvent(given.slot_id, end, 1000))
+    assert server.forget(given.slot_id) == carried
 
 
 async def test_a_worker_that_dies_takes_its_slots_with_it_and_is_replaced() -> None:

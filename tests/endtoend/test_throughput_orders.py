@@ -77,6 +77,9 @@ class Wire:
         self.skips.append(end)
         return ()
 
+    def aborted(self) -> Sequence[Record]:
+        return ()
+
 
 def hub_settings(folder: Path, **plan: Any) -> Path:
     told = {"zone": "WIB", "down_mbps": 20, "up_mbps": 20, "layer": "ip"} | plan

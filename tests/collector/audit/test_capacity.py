@@ -15,7 +15,6 @@ from collector.audit.capacity import (
     bufferbloat_grade,
     ip_share,
     load,
-    maximum,
     mbps,
     responsiveness,
     rfc6349,
@@ -89,10 +88,6 @@ def test_full_packets_at_the_layer_2_rate_attain_exactly_the_promise(
     found = load(Counters(octets, packets, seconds), 0.0, vlan=vlan)
     promise = Promise(mbps(octets, seconds), Layer.L2, vlan)
     assert attainment(0.0, found.cross_mbps, promise.expected_mbps) == pytest.approx(1.0)
-
-
-def test_v4_3_the_best_second() -> None:
-    assert maximum([100.0] * 3 + [20.0] * 7) == 100.0
 
 
 def test_v4_5_rfc_6349() -> None:
