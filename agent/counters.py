@@ -47,13 +47,18 @@ class SnmpCounters:
 
     async def read(self) -> Reading:
         """See Counters."""
-        reading = await self._read()
-        for _ in range(_STARTS):
-            if self._ready or reading.outcome is not Outcome.LOCAL_ERROR:
-                break
-            reading = await self._read()
+        if not self._ready:
+            await self._warm_up()
+        return await self._read()
+
+    async def _warm_up(self) -> None:
+        """A reading is stamped when it is asked for: the first, for which a worker has to start
+        and the interface to be looked up, would be seconds older than its counters, and users'
+        traffic would look smaller than it is."""
         self._ready = True
-        return reading
+        for _ in range(_STARTS):
+            if (await self._read()).outcome is not Outcome.LOCAL_ERROR:
+                return
 
     async def _read(self) -> Reading:
         boot_ns = self._clock.boot_ns()
