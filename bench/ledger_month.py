@@ -46,7 +46,7 @@ from collector.audit.strip import Strip
 from collector.committer import GROUP
 from collector.contracts import Cir, Contract, Contracts, Layer, Rates
 from collector.inventory import Inventory, Link, LinkTarget, Node, NodeKind
-from collector.ledger.derived import HOUR_S, DerivedStore
+from collector.ledger.derived import HOUR_S, DerivedStore, lived, packed
 from collector.ledger.outages import Lane, OutageStore
 from collector.ledger.sqlite import SqliteLedger
 from collector.reading import Scope, read
@@ -249,16 +249,21 @@ def fill(hub: Collector, span: Span, seed: int, late_day: int) -> list[Batch]:
                 "INSERT INTO sample VALUES (?,?,?,?,?,?,?)", [(batch_id, *row) for row in rows]
             )
             db.execute("DELETE FROM dirty")
-        strip = Strip.of_seconds(span.start_s, story.codes)
-        first = span.start_s // HOUR_S
-        for hours in range(first, -(-span.end_s // HOUR_S), 24):
-            part = range(hours, min(hours + 24, -(-span.end_s // HOUR_S)))
-            hub.derived.keep(
-                box.link, [strip.slice(hour * HOUR_S, (hour + 1) * HOUR_S) for hour in part]
-            )
+        _lay(hub, box.link, Strip.of_seconds(span.start_s, story.codes))
         if number % 100 == 99:
             print(f"  filled {number + 1} links", flush=True)
     return late
+
+
+def _lay(hub: Collector, link: str, strip: Strip) -> None:
+    """Put the seconds where weaving would have put them."""
+    hours = range(strip.start_s // HOUR_S, -(-strip.end_s // HOUR_S))
+    rows = [(hour, strip.slice(hour * HOUR_S, (hour + 1) * HOUR_S)) for hour in hours]
+    with hub.ledger.transaction() as db:
+        db.executemany(
+            "INSERT OR REPLACE INTO strip VALUES (?,?,?,?)",
+            [(link, hour, lived(one), packed(one)) for hour, one in rows],
+        )
 
 
 # --- the figures
@@ -384,7 +389,6 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--life", type=int, default=5, help="minutes of normal life")
-    parser.add_argument("--cold", type=int, default=1, help="0: leave the cold month out")
     options = parser.parse_args()
     print_machine()
     print(f"load average {os.getloadavg()[0]:.2f}")
@@ -402,15 +406,12 @@ def main() -> None:
         with figures.of("month: availability of all links", options.links):
             answers = list(hub.answers.availability("2026-11", now_s))
         kinds = Counter(str(one.found.judgement) for one in answers)
-        for what in ("derive and weave", "judge and show"):
-            if what == "derive and weave":
-                with figures.of("late batch: read and store"):
-                    hub.take(late, now_s)
-                with figures.of("late batch: derive and weave"):
-                    hub.weave()
-            else:
-                with figures.of("late batch: judge and show"):
-                    hub.judge_all(now_s)
+        with figures.of("late batch: read and store"):
+            hub.take(late, now_s)
+        with figures.of("late batch: derive and weave"):
+            hub.weave()
+        with figures.of("late batch: judge and show"):
+            hub.judge_all(now_s)
         figures.show()
         print(f"{len(answers)} months: {dict(kinds)}")
         told(hub, span)

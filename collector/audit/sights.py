@@ -24,6 +24,9 @@ _ALIVE = (_MARKS[View.JOURNAL] == Mark.OK) | (
 
 _UP = (_MARKS[View.HUB] == Mark.OK) | (_MARKS[View.ANCHOR] == Mark.OK)
 
+_AWAY = np.isin(np.arange(4), (Mark.LOST, Mark.UNSENT))
+_THERE = np.arange(4) == Mark.OK
+
 Times = npt.NDArray[np.int64]
 Columns = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint16]]
 Flags = npt.NDArray[np.bool_]
@@ -52,6 +55,21 @@ class Count(NamedTuple):
         return self.lost + self.unsent > self.ok
 
 
+def anchors_by_part(strip: Strip, parts: int) -> tuple[Count, ...]:
+    """What anchors showed while the link was up, in each of `parts` equal parts of the strip."""
+    codes = strip.seconds()
+    marks = np.where(_UP[codes], _MARKS[View.ANCHOR][codes], Mark.NONE).reshape(parts, -1)
+    return tuple(_count(np.bincount(one, minlength=4)) for one in marks)
+
+
+def may_be_lost(strip: Strip, view: View) -> bool:
+    """Whether two packets in a row were not answered: without it nothing was lost for 10 s."""
+    marks = _MARKS[view][strip.codes]
+    known = marks != Mark.NONE
+    away, many = _AWAY[marks[known]], strip.lengths[known] > 1
+    return bool((away & many).any() or (away[1:] & away[:-1]).any())
+
+
 class Sights:
     """A strip, by time."""
 
@@ -74,12 +92,6 @@ class Sights:
         """A target that does not answer while the link is up proves nothing when it is down."""
         return self._when_up[view].answers
 
-    def while_up(self, view: View, span: Span) -> Count:
-        """What `view` showed in those seconds of `span` in which the link was up."""
-        starts, ends, codes = self._within(span)
-        lengths = np.where(_UP[codes], ends - starts, 0)
-        return _count(np.bincount(_MARKS[view][codes], weights=lengths, minlength=4))
-
     def count(self, view: View, span: Span) -> Count:
         """What `view` showed in `span`."""
         starts, ends, codes = self._within(span)
@@ -92,18 +104,20 @@ class Sights:
 
     def lost(self, view: View, span: Span) -> list[Span]:
         """Where `view` was not answered for 10 s or more."""
-        return self._lasting(view, (Mark.LOST, Mark.UNSENT), span)
+        return self._lasting(view, _AWAY, span)
 
     def answered(self, view: View, span: Span) -> list[Span]:
         """Where `view` was answered for 10 s or more."""
-        return self._lasting(view, (Mark.OK,), span)
+        return self._lasting(view, _THERE, span)
 
-    def _lasting(self, view: View, marks: tuple[Mark, ...], span: Span) -> list[Span]:
+    def _lasting(self, view: View, marks: Flags, span: Span) -> list[Span]:
         """Each mark from the first to the last is one of `marks`, but for less than 10 s."""
         starts, ends, codes = self._within(span)
         seen = _MARKS[view][codes]
         known = seen != Mark.NONE
-        held = np.isin(seen[known], marks)
+        held = marks[seen[known]]
+        if not held.any():
+            return []
         return _as_spans(*_sustained(*_held(starts[known], ends[known], held, HOLD_S)))
 
     def _within(self, span: Span) -> Columns:

@@ -183,11 +183,13 @@ def _unpacked(hour: int, runs: bytes) -> Strip:
     return Strip.from_bytes(hour * HOUR_S, zlib.decompress(runs))
 
 
-def _packed(strip: Strip) -> bytes:
+def packed(strip: Strip) -> bytes:
+    """An hour as it is kept."""
     return zlib.compress(strip.to_bytes(), _PACK_LEVEL)
 
 
-def _lived(strip: Strip) -> int | None:
+def lived(strip: Strip) -> int | None:
+    """The end of the last second in which the agent is known to have run."""
     ran = np.flatnonzero(strip.codes & (Mark.OK << 2 * View.JOURNAL))
     return int(strip.start_s + strip.lengths[: ran[-1] + 1].sum()) if len(ran) else None
 
@@ -227,7 +229,7 @@ def _put(db: apsw.Connection, link: str, hour: int, piece: Strip) -> list[int]:
     whole = Strip.of_seconds(start_s, seconds)
     db.execute(
         "INSERT OR REPLACE INTO strip VALUES (?,?,?,?)",
-        (link, hour, _lived(whole), _packed(whole)),
+        (link, hour, lived(whole), packed(whole)),
     )
     return [start_s + int(others[0]), start_s + int(others[-1]) + 1]
 

@@ -15,7 +15,14 @@ from collector.audit.correlation import Observed
 from collector.audit.evidence import Span
 from collector.audit.intervals import Run
 from collector.audit.rules import UnavailabilityRule
-from collector.audit.sights import HOLD_S, LEAST_S, Count, Sights
+from collector.audit.sights import (
+    HOLD_S,
+    LEAST_S,
+    Count,
+    Sights,
+    anchors_by_part,
+    may_be_lost,
+)
 from collector.audit.states import State
 from collector.audit.strip import Strip, View
 from collector.audit.timeline import BRIDGE_S, Shown, heads, showing
@@ -42,32 +49,25 @@ class Calm(NamedTuple):
     """What anchors showed while the link was up, by quarter of an hour."""
 
 
-_NOTHING = Count(0, 0, 0)
-
-
 def calm(strip: Strip, hour: int) -> Calm:
     """Of a strip that reaches MARGIN_S beyond the hour at both sides."""
-    seen, sights = showing(strip), Sights(strip)
+    seen = showing(strip)
     good = seen.shown == Shown.GOOD
     first = heads(good)
     edges = np.append(seen.edges[:-1][first], seen.end_s)
     odd = ~good[first] & (np.diff(edges) > BRIDGE_S)
-    whole = Span(strip.start_s, strip.end_s)
-    troubles = [
-        *map(Span, edges[:-1][odd].tolist(), edges[1:][odd].tolist()),
-        *sights.lost(View.HUB, whole),
-        *sights.lost(View.ANCHOR, whole),
-    ]
-    silent = np.flatnonzero(seen.shown == Shown.NOTHING)
+    troubles = list(map(Span, edges[:-1][odd].tolist(), edges[1:][odd].tolist()))
+    for view in (View.HUB, View.ANCHOR):
+        if may_be_lost(strip, view):
+            troubles += Sights(strip).lost(view, Span(strip.start_s, strip.end_s))
+    silent = np.flatnonzero((seen.shown == Shown.NOTHING) & (np.diff(seen.edges) <= BRIDGE_S))
     holes = frozenset(
         second
         for at in silent.tolist()
-        if seen.edges[at + 1] - seen.edges[at] <= BRIDGE_S
         for second in range(int(seen.edges[at]), int(seen.edges[at + 1]))
     )
-    quarters = range(hour * HOUR_S, (hour + 1) * HOUR_S, QUARTER_S)
-    anchors = tuple(sights.while_up(View.ANCHOR, Span(at, at + QUARTER_S)) for at in quarters)
-    return Calm(tuple(sorted(troubles)), holes, anchors)
+    whole = strip.slice(hour * HOUR_S, (hour + 1) * HOUR_S)
+    return Calm(tuple(sorted(troubles)), holes, anchors_by_part(whole, HOUR_S // QUARTER_S))
 
 
 class Calms:

@@ -23,7 +23,6 @@ from collector.audit.states import State
 from collector.audit.strip import Strip, View
 from collector.audit.timeline import Showing, clip, judge, showing
 from collector.audit.violations import degraded
-from collector.contracts import Contract
 from collector.ledger import Agent
 from collector.ledger.derived import DerivedStore, LifeRow
 from collector.ledger.outages import SETTLED_AFTER_S, Lane, OutageStore, Revision
@@ -58,10 +57,8 @@ class Known(NamedTuple):
     pop: str
     agents: tuple[Agent, ...]
     """All that ever spoke for its node."""
-    contracts: tuple[tuple[Contract, Span], ...]
-    """With the seconds of each, in order."""
-    windows: Mapping[str, tuple[Window, ...]]
-    """Excluded time by contract digest."""
+    parts: tuple[Part, ...]
+    """The seconds of each contract, in order; windows are excluded time."""
     digest: str
     """Of all of it that a judgement hangs on."""
 
@@ -77,6 +74,7 @@ class _Round:
     world: Mapping[str, Known]
     clocks: Clocks
     now_s: int
+    number: int
     lives: dict[str, list[LifeRow]] = field(default_factory=dict)
     observed: dict[Span, dict[str, Observed]] = field(default_factory=dict)
     """All links by window."""
@@ -95,20 +93,30 @@ class Judge:
         self._looked: tuple[Mapping[str, Known], int] = {}, 0
         self._for_peers: set[str] = set()
         """Links that wait only because one beside them changed."""
+        self._turns = 0
+        self._moved: dict[str | bytes, int] = {}
+        """In which turn the seconds of a link, or the batches of an agent, were last new."""
+        self._all_moved = 0
+        self._judged: dict[str, tuple[int, Span]] = {}
+        """In which turn a link was last judged, and what of it."""
 
     def step(self, now_s: int, most: int = 50) -> list[str]:
         """Judge up to `most` of the links that wait; the ones that were judged.
 
         All that was received is woven: half of the evidence would make outages of its own.
         """
-        turn = _Round(self._world(), Clocks(self._derived), now_s)
+        self._turns += 1
+        turn = _Round(self._world(), Clocks(self._derived), now_s, self._turns)
         changed = self._derived.changed_hours()
-        self._reaches.forget(changed)
+        self._moved |= dict.fromkeys((link for link, _ in changed), self._turns)
+        self._moved |= dict.fromkeys(self._reaches.forget(changed), self._turns)
         self._calms.forget(changed)
         waiting = self._derived.rejudge()
         self._look_around(turn)
         judged: list[str] = []
-        for link in sorted(self._look | waiting.keys()):
+        # Who waits for others' sake comes last: then all the others are known.
+        due = sorted(self._look | waiting.keys(), key=lambda link: (link in self._for_peers, link))
+        for link in due:
             if len(judged) == most:
                 break
             self._look.discard(link)
@@ -127,6 +135,7 @@ class Judge:
         world, looked_s = self._looked
         if turn.world is not world or turn.now_s >= looked_s + LOOK_EVERY_S:
             self._reaches.forget_all()
+            self._all_moved = self._turns
             self._look |= turn.world.keys()
             self._looked = turn.world, turn.now_s
 
@@ -182,6 +191,7 @@ class Judge:
             if window.start_s <= one.outage.start.at_s < window.end_s
         ]
         self._say(link, revise(kept, found), turn.now_s)
+        self._judged[link] = turn.number, window
         if link in self._for_peers:
             self._for_peers.discard(link)
         else:
@@ -210,7 +220,8 @@ class Judge:
                 runs=clip(_touching(ran, _span(case.evidence)), *_span(case.evidence))
             )
             context = self._context(turn, near, part.windows)
-            told += _clipped(attribute(near.evidence, near.runs, part.terms, context), event)
+            ran_here = tuple(_touching(near.runs, event))
+            told += _clipped(attribute(near.evidence, ran_here, part.terms, context), event)
         judged = list(
             degraded(_painted([Interval(*run) for run in ran], told), shown, part.terms.degraded)
         )
@@ -311,12 +322,20 @@ class Judge:
     def _tell_peers(self, turn: _Round, link: str, span: Span) -> None:
         """Let outages beside the changed seconds be judged anew: they may be one event."""
         near = Span(span.start_s - BESIDE_S, span.end_s + BESIDE_S)
+        moved = max(
+            self._all_moved,
+            self._moved.get(link, 0),
+            *(self._moved.get(agent.agent_id, 0) for agent in turn.world[link].agents),
+        )
         waiting: dict[str, Span] = {}
         for one in self._kept.all_newest(Lane.EVIDENCE, near):
             other = one.outage.link
             if other != link and other in turn.world and not one.withdrawn:
                 start_s = one.outage.start.at_s
                 end_s = start_s + 1 if one.outage.end is None else one.outage.end.at_s
+                judged_in, judged = self._judged.get(other, (-1, near))
+                if judged_in >= moved and judged.start_s <= start_s and end_s <= judged.end_s:
+                    continue  # it was judged when this link was already as it is
                 held = waiting.get(other, Span(start_s, end_s))
                 waiting[other] = Span(min(held.start_s, start_s), max(held.end_s, end_s))
         already = self._derived.rejudge()
@@ -329,14 +348,13 @@ def _parts(known: Known, window: Span) -> list[Part]:
     """The window cut where contracts change; by default terms where there is none."""
     parts: list[Part] = []
     at = window.start_s
-    for contract, span in known.contracts:
-        start_s, end_s = max(span.start_s, window.start_s), min(span.end_s, window.end_s)
+    for one in known.parts:
+        start_s, end_s = _within(one.span, window)
         if start_s >= end_s:
             continue
         if at < start_s:
             parts.append(Part(Span(at, start_s), Terms(), ()))
-        windows = known.windows.get(contract.digest(), ())
-        parts.append(Part(Span(start_s, end_s), contract.terms(), windows))
+        parts.append(one._replace(span=Span(start_s, end_s)))
         at = end_s
     if at < window.end_s:
         parts.append(Part(Span(at, window.end_s), Terms(), ()))

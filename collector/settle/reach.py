@@ -19,8 +19,9 @@ class Reaches:
         self._lived: dict[str, int | None] = {}
         self._first: dict[str, int | None] = {}
 
-    def forget(self, changed: Iterable[tuple[str, int]]) -> None:
-        """New batches move their agents' frontiers; `changed` are the (link, hour) woven anew."""
+    def forget(self, changed: Iterable[tuple[str, int]]) -> list[bytes]:
+        """New batches move their agents' frontiers; returns these agents. `changed` are the
+        (link, hour) woven anew."""
         rows = self._ledger.rows(
             "SELECT agent_id, max(id) FROM batch WHERE id>? GROUP BY agent_id", (self._newest,)
         )
@@ -32,6 +33,7 @@ class Reaches:
             first = self._first.get(link)
             if first is None or hour * HOUR_S <= first:
                 self._first.pop(link, None)
+        return [agent_id for agent_id, _ in rows]
 
     def forget_all(self) -> None:
         """What hangs on the time of day too: that a hole is given up."""

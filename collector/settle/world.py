@@ -10,7 +10,7 @@ from collector.inventory import Inventory, Link
 from collector.ledger import Agent
 from collector.ledger.sqlite import SqliteLedger
 from collector.maintenance import Entry, covering, decide, windows
-from collector.settle.judge import Known
+from collector.settle.judge import Known, Part
 
 FOR_EVER_S = 2**40
 
@@ -32,10 +32,11 @@ def known(
     """All of one link."""
     inventory, contracts = both
     told = covering(entries, link, inventory)
-    spans = tuple((one, _span(one)) for one in contracts.of(link.id))
-    excluded = {one.digest(): windows(decide(one, told)) for one, _ in spans}
+    rows = [(one, windows(decide(one, told))) for one in contracts.of(link.id)]
+    excluded = {one.digest(): found for one, found in rows}
+    parts = tuple(Part(_span(one), one.terms(), found) for one, found in rows)
     judged_by = hashlib.sha256(repr((link.pop, sorted(excluded.items()))).encode())
-    return Known(link.pop, agents, spans, excluded, judged_by.hexdigest())
+    return Known(link.pop, agents, parts, judged_by.hexdigest())
 
 
 class Worlds:

@@ -162,3 +162,15 @@ def test_what_was_said_is_never_edited(make) -> None:
     history = district.kept.history(newest.id)
     assert history[0].outage.cause.value == "access_link"
     assert len(history) >= 2
+
+
+def test_late_evidence_reaches_what_a_peer_was_not_judged_for_since(make) -> None:
+    """s0 is judged at its newest minutes as its peers' older ones arrive: its old outage is too."""
+    cut = lost(CUT)
+    district = make(*(Site(f"s{k}", "P1", hub=cut, anchor=cut) for k in range(4)))
+    own = [[b for b in district.batches if b.header.agent_id[-1] == k + 1] for k in range(4)]
+    district.take(own[0][:50])
+    (before,) = district.outages("s0")
+    assert before.event is None
+    district.take([*own[0][50:], *own[1], *own[2], *own[3]])
+    assert {one.cause.value for one in district.outages("s0")} == {"provider_core"}
