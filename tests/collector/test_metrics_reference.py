@@ -11,6 +11,7 @@ from collector.instrument import FORWARD, FROM_INSTRUMENT, REVERSE
 from collector.reflector import Reflector, ReflectorSettings
 from collector.sessions import SessionTable
 from collector.standing import FROM_AUDIT
+from collector.together import FROM_EVENTS
 from runtime.testing import FakeClock
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +58,10 @@ def test_the_page_shows_every_family_there_is() -> None:
         family.name + ("_total" if family.type == "counter" else "")
         for family in counters.registry.collect()
     }
-    families = {*m.FAMILIES, *FROM_DETAILS, *FROM_INSTRUMENT, *FROM_AUDIT} - {FORWARD, REVERSE}
+    families = {*m.FAMILIES, *FROM_DETAILS, *FROM_INSTRUMENT, *FROM_AUDIT, *FROM_EVENTS} - {
+        FORWARD,
+        REVERSE,
+    }
     assert set(of_the_page()) == {family.name for family in families} | own
 
 
