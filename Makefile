@@ -8,10 +8,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 RUN_PACKAGES := python3-venv gcc libc6-dev iproute2
-TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus openssl zstd jq xxd libfaketime snmpd tshark
-BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporter
+TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus victoria-metrics openssl zstd jq xxd snmpd tshark iperf3
+BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporter prometheus victoria-metrics iperf3
+# Not as packages where there is an npm already: other distributions of node bring their own.
+NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
+NPM_READY := tests/npm/node_modules/.package-lock.json
 
-.PHONY: help demo test test-fast check fmt lock bench clean run-system test-system bench-system
+.PHONY: help demo test test-near test-far test-district test-fast check fmt lock bench clean run-system test-system bench-system
 
 help:  ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,11 +22,29 @@ help:  ## Show the targets
 demo: run-system $(READY)  ## Collector and nodes behind emulated links, with a live table (Ctrl-C ends)
 	$(BIN)/pantau-collector demo $(DEMO)
 
+# Most of the time goes by in waiting for emulated outages, so three runs go on side by side; each
+# tells what it has to say when it ends. What is asked for by PYTEST is one run.
 test: test-system $(READY) check  ## All checks and tests
+ifdef PYTEST
 	$(BIN)/pytest $(PYTEST)
+else
+	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target \
+	  test-near test-far test-district
+endif
+
+DISTRICT := tests/endtoend/test_outages.py
+
+test-near: $(READY)
+	$(BIN)/pytest --ignore=tests/endtoend
+
+test-far: $(READY)
+	$(BIN)/pytest -o cache_dir=.pytest_cache/far --ignore=$(DISTRICT) tests/endtoend
+
+test-district: $(READY)
+	$(BIN)/pytest -o cache_dir=.pytest_cache/district $(DISTRICT)
 
 test-fast: $(READY)  ## Tests without namespaces and without other programs
-	$(BIN)/pytest -q -m "not lab and not prometheus" $(PYTEST)
+	$(BIN)/pytest -q -m "not lab and not prometheus and not victoria" $(PYTEST)
 
 check: $(READY)  ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -41,7 +62,7 @@ bench: bench-system $(READY)  ## Print side-by-side measurements against peers
 lock: $(READY)  ## Resolve the dependencies anew and write the locked versions with their hashes
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
-	  --no-annotate --upgrade --quiet pyproject.toml --group dev -o requirements/dev.lock
+	  --no-annotate --upgrade --quiet pyproject.toml --extra collector --group dev -o requirements/dev.lock
 
 clean:  ## Remove what was built
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -50,7 +71,12 @@ run-system:
 	@deploy/system-packages.sh $(RUN_PACKAGES)
 
 test-system:
-	@deploy/system-packages.sh $(TEST_PACKAGES)
+	@deploy/system-packages.sh $(TEST_PACKAGES) $(NODE_PACKAGES)
+	@if command -v npm >/dev/null; then $(MAKE) -s $(NPM_READY); \
+	  else echo "No npm: the stock ndt7 client is not tried"; fi
+
+$(NPM_READY): tests/npm/package-lock.json
+	@cd tests/npm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
 
 bench-system:
 	@deploy/system-packages.sh $(BENCH_PACKAGES)

@@ -8,7 +8,7 @@ import logging
 import os
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,13 +21,25 @@ from agent.sockets import RealNetwork
 from agent.spool import Recovery, Spool, SpoolFull, SpoolSettings, SpoolUnavailable
 from agent.uplink import Orders, Uplink
 from runtime.clock import Clock
+from runtime.collection import collect_rarely
 from runtime.supervise import every, run_until
 from runtime.timekeeping import KeptClock
 from runtime.version import VERSION
 from wire.codec import Record
 from wire.journal import Anchor
-from wire.message import STATUS_TARGETS, SpoolStatus, Status, StatusReply, TargetStatus
+from wire.message import (
+    STATUS_TARGETS,
+    SpoolStatus,
+    Status,
+    StatusReply,
+    TargetStatus,
+    ThroughputStatus,
+)
+from wire.plan import Order
 from wire.policy import Policy
+
+if TYPE_CHECKING:
+    from agent.loads import Loads, Throughput
 
 log = logging.getLogger(__name__)
 STATUS_WINDOW_S = 10.0
@@ -40,8 +52,11 @@ KEEP_TIME_S = 64.0
 class Agent:
     """One running agent."""
 
-    def __init__(self, settings: AgentSettings, clock: Clock) -> None:
-        """Open the spool and read the identity. Raises IdentityError."""
+    def __init__(self, settings: AgentSettings, clock: Clock, loads: "Loads | None" = None) -> None:
+        """Open the spool and read the identity. Raises IdentityError.
+
+        `loads` carries throughput tests; without it this box makes none.
+        """
         self._settings, self._clock = settings, clock
         self._state_dir = Path(settings.state_dir)
         self.identity = store.load(self._state_dir)
@@ -68,8 +83,25 @@ class Agent:
             batches_waiting=0, bytes_used=0, bytes_cap=settings.spool.cap_bytes
         )
         self._last_acked: tuple[bytes, int] | None = None
+        self._throughput = None if loads is None else self._tests(loads)
         self._new_policy: Policy | None = None
+        self._new_orders: tuple[Order, ...] | None = None
         self._rewind = False
+
+    def _tests(self, loads: "Loads") -> "Throughput":
+        # A fifth of the agent's start, which a box that tests nothing does not pay.
+        from agent.loads import Parts, Throughput
+
+        parts = Parts(
+            loads=loads,
+            uplink=self._uplink,
+            outbox=self._outbox,
+            clock=self._clock,
+            clock_class=lambda: self._journal.hub.quality().clock_class,
+        )
+        tests = Throughput(self._state_dir, self.identity, self._epoch, parts)
+        tests.follow(self._policy)
+        return tests
 
     def _open_spool(self) -> Spool:
         """On the spool's thread. Raises SpoolUnavailable or SpoolFull."""
@@ -136,7 +168,14 @@ class Agent:
             spool=self._spool_status,
             last_acked=None if acked is None else (acked[0].hex(), acked[1]),
             notes=(*self._measure.notes(), *self._notes)[:8],
+            throughput=self._tests_told(),
         )
+
+    def _tests_told(self) -> ThroughputStatus | None:
+        """Only to a hub that reads it."""
+        if self._throughput is None or self._uplink.hub_revision < 2:
+            return None
+        return self._throughput.runner.status()
 
     def _worst(self) -> tuple[TargetStatus, ...]:
         """All targets, or those with the most loss where there are more than a status holds."""
@@ -162,13 +201,22 @@ class Agent:
             "spool_bytes": spool.bytes_used,
             "spool_cap_bytes": spool.bytes_cap,
             "notes": [*self._measure.notes(), *self._notes],
+            "throughput": self._describe_tests(),
             "targets": [msgspec.to_builtins(one) for one in self._measure.status(STATUS_WINDOW_S)],
         }
+
+    def _describe_tests(self) -> dict[str, Any] | None:
+        if self._throughput is None:
+            return None
+        told: dict[str, Any] = msgspec.to_builtins(self._throughput.runner.status())
+        return told
 
     def _obey(self, reply: StatusReply, anchor: Anchor) -> None:
         self._journal.hub.offer(anchor)
         self._new_policy = reply.policy or self._new_policy
         self._rewind = self._rewind or reply.rewind
+        if self._throughput is not None and self._uplink.hub_revision >= 2:
+            self._new_orders = reply.orders
 
     async def _follow(self) -> None:
         """Do what the hub has asked for."""
@@ -178,8 +226,15 @@ class Agent:
             log.warning("the hub has lost what it had acknowledged: %d batches go again", count)
             self._uplink.wake()
         policy, self._new_policy = self._new_policy, None
-        if policy is None or policy.digest() == self._policy_digest:
-            return
+        if policy is not None and policy.digest() != self._policy_digest:
+            await self._adopt(policy)
+        # After the policy that came with them: they may be for a link that is new in it.
+        orders, self._new_orders = self._new_orders, None
+        if orders is not None and self._throughput is not None:
+            self._throughput.runner.obey(orders)
+
+    async def _adopt(self, policy: Policy) -> None:
+        """Measure by a new policy."""
         problem = store.refuse(policy)
         if problem is not None:
             log.error("%s; the former policy stays", problem)
@@ -188,6 +243,8 @@ class Agent:
         store.save_policy(self._state_dir, policy)
         self._policy, self._policy_digest = policy, policy.digest()
         self._measure.replace(policy.targets)
+        if self._throughput is not None:
+            self._throughput.follow(policy)
         await self._outbox.append([self._journal.settings(self._digest())])
         log.info("new policy: %d targets", len(policy.targets))
 
@@ -232,6 +289,7 @@ class Agent:
         )
         await self._keep_time()
         await self._begin()
+        collect_rarely()
         rhythm = self._settings.rhythm
         tasks = {
             "measure": self._measure.run,
@@ -243,6 +301,8 @@ class Agent:
             "status": lambda: self._uplink.run_status(rhythm.status_s),
             "evidence": self._uplink.run_evidence,
         }
+        if self._throughput is not None:
+            tasks["throughput"] = self._throughput.runner.run
         try:
             await run_until(stop, tasks)
         finally:

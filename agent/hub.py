@@ -10,10 +10,13 @@ import ssl
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from wire.message import REVISION, REVISION_HEADER
+
 MEDIA = {
     "/v1/batch": "application/vnd.pantau.batch",
     "/v1/status": "application/vnd.pantau.message",
     "/v1/enrol": "application/vnd.pantau.message",
+    "/v1/slot": "application/vnd.pantau.message",
 }
 MAX_ANSWER_BYTES = 1024 * 1024 + 4096
 _NO_CHECK_TIME = 0x200000
@@ -30,6 +33,8 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     retry_after_s: float | None
+    revision: int = 1
+    """Of the wire format, that whoever answered reads."""
 
 
 def check_url(url: str) -> None:
@@ -93,14 +98,20 @@ class HubConnection:
     def _exchange(self, path: str, body: bytes) -> Answer:
         connection = self._connection or self._open()
         self._connection = connection
-        headers = {"Content-Type": MEDIA[path]}
+        headers = {"Content-Type": MEDIA[path], REVISION_HEADER: str(REVISION)}
         connection.request("POST", self._parts.path.rstrip("/") + path, body, headers)
         response = connection.getresponse()
         data = response.read(MAX_ANSWER_BYTES + 1)
         if len(data) > MAX_ANSWER_BYTES or response.will_close:
             self.close()
         wait = response.headers.get("Retry-After", "")
-        return Answer(response.status, data, float(wait) if wait.isdigit() else None)
+        reads = response.headers.get(REVISION_HEADER, "")
+        return Answer(
+            response.status,
+            data,
+            float(wait) if wait.isdigit() else None,
+            int(reads) if reads.isascii() and reads.isdigit() and len(reads) < 6 else 1,
+        )
 
     def _open(self) -> http.client.HTTPConnection:
         host, port = self._parts.hostname, self._parts.port

@@ -72,7 +72,7 @@ def show(state_dir: Path, *, as_json: bool) -> None:
     lines = [
         f"{key.replace('_', ' ')}: {value}"
         for key, value in told.items()
-        if key not in ("targets", "notes")
+        if key not in ("targets", "notes", "throughput")
     ]
     lines += [f"note: {note}" for note in told["notes"]]
     for one in told["targets"]:
@@ -82,4 +82,16 @@ def show(state_dir: Path, *, as_json: bool) -> None:
             f"target {one['target']} of link {one['link']}: {median},"
             f" {one['lost']} of {one['sent']} lost, {one['not_sent']} not sent"
         )
+    lines += [_tests_line(one) for one in (told["throughput"] or {}).get("links", ())]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _tests_line(one: dict[str, Any]) -> str:
+    """Throughput tests of one link."""
+    ends = one.get("ends", {})
+    skipped = sum(count for end, count in ends.items() if end.startswith("skipped"))
+    return (
+        f"throughput of link {one['link']}: {ends.get('done', 0)} done, {skipped} skipped,"
+        f" {one['used_bytes'] / 1e9:.2f} of {one['budget_bytes'] / 1e9:.2f} GB"
+        f" used in {one['month'] or 'a month not known yet'}"
+    )

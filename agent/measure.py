@@ -90,8 +90,9 @@ class Measure:
         self._unmeasured: dict[Target, str] = {}
         self._troubles: dict[int, str] = {}
         self._said: dict[str, int] = {}
-        self._running = False
-        self._wake = asyncio.Event()
+        self._ended: asyncio.Future[None] | None = None
+        """There while it measures; takes the error of a turn."""
+        self._timer: asyncio.TimerHandle | None = None
         self._late_ns: int | None = None
         self._call_ns: int | None = None
         self._missed = 0
@@ -100,32 +101,43 @@ class Measure:
         """Send what is due until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            self._running = True
+            self._ended = asyncio.get_running_loop().create_future()
             self._adopt()
-            await self._loop()
-
-    async def _loop(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            self._turn()
-            self._wake.clear()
-            next_ns = self._schedule.next_ns()
-            if next_ns is None:
-                await self._wake.wait()
-                continue
-            delay_ns = max(0, next_ns - self._clock.boot_ns())
-            timer = loop.call_later(delay_ns / SECOND, self._wake.set)
+            self._go_on()
             try:
-                await self._wake.wait()
+                await self._ended
             finally:
-                timer.cancel()
+                self._ended = None
+                if self._timer is not None:
+                    self._timer.cancel()
+
+    def _go_on(self) -> None:
+        """Send what is due, and come back when something is due again: from the loop itself, for
+        waking a task costs as much again as a turn does."""
+        ended = self._ended
+        if ended is None or ended.done():
+            return
+        try:
+            self._turn()
+        except Exception as error:  # noqa: BLE001 - `run` raises it
+            ended.set_exception(error)
+            return
+        next_ns = self._schedule.next_ns()
+        if next_ns is not None:
+            self._come_back(max(0, next_ns - self._clock.boot_ns()) / SECOND)
+
+    def _come_back(self, delay_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._ended is not None:
+            self._timer = self._ended.get_loop().call_later(delay_s, self._go_on)
 
     def replace(self, targets: Sequence[Target]) -> None:
         """Measure `targets` from now on; those that are the same go on undisturbed."""
         self._targets = tuple(targets)
-        if self._running:
+        if self._ended is not None:
             self._adopt()
-            self._wake.set()
+            self._come_back(0)
 
     def settled(self) -> list[Settled | DetailRecord]:
         """Everything whose fate became final since the last call, in order for each target, and
@@ -230,7 +242,7 @@ class Measure:
     def _moved(self) -> None:
         """A name leads elsewhere than before."""
         self._adopt()
-        self._wake.set()
+        self._come_back(0)
 
     def _adopt(self) -> None:
         """Bring streams, probes and schedule in line with the targets."""

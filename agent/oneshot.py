@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-import math
 import socket
 import sys
 from collections.abc import Mapping
@@ -11,11 +10,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from agent import telling
 from agent.measure import Measure
 from agent.probes import PROBES
 from agent.sockets import RealNetwork
-from runtime.clock import SystemClock
-from wire.observation import Observation, Outcome, Train
+from runtime.clock import SECOND, SystemClock
+from wire.detail import DetailRecord
+from wire.journal import Gap
+from wire.observation import Observation, Train
 from wire.policy import Role, Target, Transport
 
 _POLL_S = 0.2
@@ -41,11 +43,15 @@ PACKETS = ("icmp", "stamp")
 """Probes of one packet and one reply, which may overlap; an attempt of the others may not."""
 
 
+def _host(name: str) -> str | None:
+    return urlsplit(name).hostname if "://" in name else name
+
+
 def _target(kind: str, name: str, knobs: Mapping[str, Any]) -> Target:
     if kind not in PROBES:
         raise ProbeError(f"no probe {kind!r}; there are: {', '.join(sorted(PROBES))}")
     url = name if "://" in name else None
-    host = urlsplit(name).hostname if url else name
+    host = _host(name)
     if not host:
         raise ProbeError(f"{name!r}: expected http(s)://HOST[:PORT]/PATH")
     interval = knobs["interval"]
@@ -88,7 +94,7 @@ async def trouble(target: Target) -> str | None:
     return "; ".join(notes) if notes else None
 
 
-async def _collect(target: Target, count: int) -> list[Observation]:
+async def _collect(target: Target, count: int) -> list[telling.Told]:
     """`count` observations, in order. Raises ProbeError where this box cannot probe at all."""
     problem = await trouble(target)
     if problem is not None:
@@ -96,6 +102,7 @@ async def _collect(target: Target, count: int) -> list[Observation]:
     clock = SystemClock()
     measure = Measure([target], clock=clock, stamp_key=None, network=RealNetwork(clock))
     found: list[Observation] = []
+    details: list[DetailRecord] = []
     async with asyncio.TaskGroup() as group:
         running = group.create_task(measure.run(), name="measure")
         while len(found) < count:
@@ -103,81 +110,30 @@ async def _collect(target: Target, count: int) -> list[Observation]:
             for record in measure.settled():
                 if isinstance(record, Train):
                     found.extend(record.observations())
+                elif not isinstance(record, Gap):
+                    details.append(record)
         running.cancel()
     measure.close()
-    return found[:count]
-
-
-def _as_json(one: Observation) -> dict[str, Any]:
-    """One observation for a program."""
-    told: dict[str, Any] = {
-        "seq": one.seq,
-        "outcome": one.outcome.name.lower(),
-        "rtt_ns": one.rtt_ns,
-        "stamp": one.stamp.name.lower(),
-        "sent_boot_ns": one.sent_boot_ns,
-    }
-    if one.ttl is not None:
-        told["ttl"] = one.ttl
-    if one.reflector_seq is not None:
-        told["reflector_seq"] = one.reflector_seq
-    return told
-
-
-def summary(observations: list[Observation]) -> dict[str, Any]:
-    """Counts and RTT of all; null where nothing was measured."""
-    rtts = sorted(
-        one.rtt_ns for one in observations if one.rtt_ns is not None and one.outcome is Outcome.OK
-    )
-    sent = sum(not one.outcome.local for one in observations)
-    lost = sum(one.outcome.lost for one in observations)
-
-    def rank(share: float) -> int | None:
-        return rtts[max(1, math.ceil(share * len(rtts))) - 1] if rtts else None
-
-    return {
-        "summary": True,
-        "sent": sent,
-        "lost": lost,
-        "not_sent": len(observations) - sent,
-        "loss_ratio": lost / sent if sent else None,
-        "rtt_min_ns": rank(0),
-        "rtt_median_ns": rank(0.5),
-        "rtt_p95_ns": rank(0.95),
-        "rtt_max_ns": rank(1),
-    }
-
-
-def _line(one: Observation) -> str:
-    if one.rtt_ns is None:
-        return f"seq {one.seq}: {one.outcome.name.lower().replace('_', ' ')}"
-    stamp = one.stamp.name.lower().replace("_", " ")
-    said = "refused after " if one.outcome is Outcome.REFUSED else ""
-    return f"seq {one.seq}: {said}{one.rtt_ns / 1e6:.3f} ms ({stamp} stamps)"
-
-
-def _words(told: dict[str, Any]) -> str:
-    text = f"{told['sent']} sent, {told['lost']} lost, {told['not_sent']} not sent"
-    if told["rtt_median_ns"] is None:
-        return text
-    names = ("min", "median", "p95", "max")
-    times = (f"{name} {told[f'rtt_{name}_ns'] / 1e6:.3f}" for name in names)
-    return f"{text}; RTT ms: {', '.join(times)}"
+    return telling.gather(found, details)[:count]
 
 
 def run(kind: str, name: str, knobs: Mapping[str, Any], *, as_json: bool) -> int:
     """Probe and print; 0 if anything came back, 1 if nothing did. Raises ProbeError."""
-    observations = asyncio.run(_probe(kind, name, knobs))
-    told = summary(observations)
+    clock = SystemClock()
+    began_ns = clock.boot_ns()
+    target = _target(kind, name, knobs)
+    resolve_ns = clock.boot_ns() - began_ns if target.address != _host(name) else None
+    told = asyncio.run(_collect(target, int(knobs["count"])))
+    summary = telling.summary([one for one, _ in told])
     if as_json:
-        lines = [msgspec.json.encode(_as_json(one)).decode() for one in observations]
-        lines.append(msgspec.json.encode(told).decode())
+        if resolve_ns is not None:
+            summary |= {"address": target.address, "resolve_ns": resolve_ns}
+        lines = [*map(telling.as_json, told), msgspec.json.encode(summary).decode()]
     else:
-        lines = [_line(one) for one in observations]
-        lines.append(_words(told))
+        now_s = clock.wall_ns() / SECOND
+        lines = [telling.as_text(one, now_s) for one in told]
+        lines.append(telling.summary_text(summary))
+        if resolve_ns is not None:
+            lines.insert(0, f"{target.address}, resolved in {resolve_ns / 1e6:.3f} ms")
     sys.stdout.write("\n".join(lines) + "\n")
-    return 0 if told["rtt_median_ns"] is not None else 1
-
-
-async def _probe(kind: str, name: str, knobs: Mapping[str, Any]) -> list[Observation]:
-    return await _collect(_target(kind, name, knobs), int(knobs["count"]))
+    return 0 if summary["rtt_median_ns"] is not None else 1

@@ -28,7 +28,9 @@ WINDOW_NS = 30_000_000_000
 _Recent = tuple[int, int | None, Outcome]
 """Send time, RTT and outcome: all that `status` needs, and it keeps 30 s of these."""
 
-_UNSENT = frozenset({Outcome.NOT_SENT, Outcome.LOCAL_ERROR, Outcome.DNS_ERROR})
+# Python 3.11 looks an enum's member up by a call; these are needed for every packet.
+_OK, _TIMEOUT, _NO_STAMP = Outcome.OK, Outcome.TIMEOUT, StampSource.NONE
+_UNSENT = (Outcome.NOT_SENT, Outcome.LOCAL_ERROR, Outcome.DNS_ERROR)
 """Slots that used a number and sent nothing; an ABORTED packet did leave."""
 
 Settled = Train | Gap
@@ -52,20 +54,22 @@ class Flight(Sent):
     )
 
     def __init__(self, seq: int, token: int = 0) -> None:
-        super().__init__()
+        # Not by super(): one is made for every packet.
+        self.boot_ns = self.wall_ns = self.call_ns = 0
+        self.kernel_ns = None
         self.seq = seq
         self.token = token
         """What a reply must name besides `seq`."""
         self.outcome: Outcome | None = None
         self.rtt_ns: int | None = None
-        self.stamp = StampSource.NONE
+        self.stamp = _NO_STAMP
         self.reflector_seq: int | None = None
         self.ttl: int | None = None
         self.forward_us: int | None = None
         self.duplicates = 0
         self.reordered = False
         """Its reply came after that of a later packet (RFC 4737 section 3.3)."""
-        self.suspect = Outcome.TIMEOUT
+        self.suspect = _TIMEOUT
         """What it is if no valid reply comes."""
 
 
@@ -83,29 +87,41 @@ class Oddities:
         """Settled rows that were given up because nobody fetched them."""
 
 
+class Room:
+    """Settled rows that memory has for all targets, in equal shares."""
+
+    __slots__ = ("_most", "each")
+
+    def __init__(self, most: int) -> None:
+        self._most = self.each = most
+
+    def share(self, streams: int) -> None:
+        """Divide it by so many."""
+        self.each = max(_MIN_HELD, self._most // max(1, streams))
+
+
 class Stream:
     """The packets of one target, from one policy to the next."""
 
-    def __init__(self, target: Target, index: int, first_seq: int, oddities: Oddities) -> None:
+    def __init__(
+        self, target: Target, index: int, first_seq: int, oddities: Oddities, room: Room
+    ) -> None:
         self.target = target
+        self.key = target.link, target.name
+        """What names the target on this node, whatever its settings."""
         self.index = index
         """Unique in this process: what packets carry to name their stream."""
         self.next_seq = first_seq
         self.retired = False
         self.last_reply_boot_ns: int | None = None
-        self.held_most = MAX_HELD
         self._oddities = oddities
+        self._room = room
         self._timeout_ns = int(target.timeout_s * 1_000_000_000)
         self._open: dict[int, Flight | Gap] = {}
         self._settled: deque[Flight | Gap] = deque()
         self._window: deque[_Recent] = deque()
         self._prior: tuple[int, int] | None = None
         self._next_expected = 0
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What names the target on this node, whatever its settings."""
-        return self.target.link, self.target.name
 
     @property
     def open(self) -> bool:
@@ -160,7 +176,7 @@ class Stream:
     ) -> None:
         """`arrival` is a valid reply to `flight`, which the reflector kept for `residence_ns`."""
         if flight.outcome is not None:
-            if flight.outcome is Outcome.OK:
+            if flight.outcome is _OK:
                 self._oddities.duplicates += 1
                 flight.duplicates += 1
             else:
@@ -169,12 +185,14 @@ class Stream:
         away_ns, stamp = round_trip(flight, arrival)
         self.last_reply_boot_ns = flight.boot_ns + away_ns
         if away_ns > self._timeout_ns:
-            flight.outcome = Outcome.TIMEOUT
+            flight.outcome = _TIMEOUT
             self._oddities.late += 1
             return
-        flight.outcome = Outcome.OK
-        flight.reordered = flight.seq < self._next_expected
-        self._next_expected = max(self._next_expected, flight.seq + 1)
+        flight.outcome = _OK
+        if flight.seq < self._next_expected:
+            flight.reordered = True
+        else:
+            self._next_expected = flight.seq + 1
         flight.rtt_ns = without_residence(away_ns, residence_ns) if residence_ns else away_ns
         flight.stamp = stamp
         flight.reflector_seq = reflector_seq
@@ -195,23 +213,26 @@ class Stream:
 
     def advance(self, now_ns: int) -> None:
         """Settle what can be settled at `now_ns`, in order."""
-        ready: list[Flight | Gap] = []
-        for flight in self._open.values():
+        ready: list[int] = []
+        timeout_ns = self._timeout_ns
+        for first_seq, flight in self._open.items():
             if isinstance(flight, Flight):
                 # An answered packet waits as well: what else comes for it is a duplicate.
                 age_ns = now_ns - flight.boot_ns
-                if age_ns < self._timeout_ns:
+                if age_ns < timeout_ns:
                     break
-                if flight.outcome is None:
-                    if age_ns == self._timeout_ns:
+                outcome = flight.outcome
+                if outcome is None:
+                    if age_ns == timeout_ns:
                         break
-                    flight.outcome = flight.suspect
-                self._remember(flight)
-            ready.append(flight)
-        for flight in ready:
-            del self._open[_first_seq(flight)]
-        self._settled += ready
-        if len(self._settled) > self.held_most:
+                    outcome = flight.outcome = flight.suspect
+                self._window.append((flight.boot_ns, flight.rtt_ns, outcome))
+            ready.append(first_seq)
+        if not ready:
+            return
+        self._settled += map(self._open.pop, ready)
+        self._forget_window()
+        if len(self._settled) > self._room.each:
             self._forget_oldest()
 
     def abort(self) -> None:
@@ -257,12 +278,12 @@ class Stream:
             last_reply_boot_ns=self.last_reply_boot_ns,
         )
 
-    def _remember(self, flight: Flight) -> None:
+    def _forget_window(self) -> None:
         window = self._window
-        window.append((flight.boot_ns, flight.rtt_ns, _outcome(flight)))
-        oldest_ns = flight.boot_ns - WINDOW_NS - self._timeout_ns
-        while window[0][0] < oldest_ns:
-            window.popleft()
+        if window:
+            oldest_ns = window[-1][0] - WINDOW_NS - self._timeout_ns
+            while window[0][0] < oldest_ns:
+                window.popleft()
 
     def _forget_oldest(self) -> None:
         """Turn the older half of the settled rows into one gap, which then leads."""
@@ -337,13 +358,18 @@ class Stream:
             outcome=[_outcome(row) for row in rows],
             stamp=[row.stamp for row in rows],
             size=target.size,
-            reflector_seq=None if all(seq is None for seq in reflected) else reflected,
-            ttl=None if all(hops is None for hops in ttl) else ttl,
-            forward_us=None if all(us is None for us in forward) else forward,
-            duplicates=sum(row.duplicates for row in rows),
-            reordered=sum(row.reordered for row in rows),
+            reflector_seq=_column(reflected),
+            ttl=_column(ttl),
+            forward_us=_column(forward),
+            duplicates=sum([row.duplicates for row in rows]),
+            reordered=sum([row.reordered for row in rows]),
             prior=prior,
         )
+
+
+def _column(values: list[int | None]) -> list[int | None] | None:
+    """None where nothing of it was measured."""
+    return None if values.count(None) == len(values) else values
 
 
 def _outcome(row: Flight) -> Outcome:
@@ -368,7 +394,7 @@ class Recorder:
 
     def __init__(self, held_most: int = MAX_HELD) -> None:
         self.oddities = Oddities()
-        self._held_most = held_most
+        self._room = Room(held_most)
         self._streams: list[Stream] = []
         self._next_index = 0
         self._numbers: dict[tuple[str, str], int] = {}
@@ -376,10 +402,10 @@ class Recorder:
     def open(self, target: Target) -> Stream:
         """A stream for `target`, its numbers following those of its namesake before it."""
         first_seq = self._numbers.get((target.link, target.name), 0)
-        stream = Stream(target, self._next_index, first_seq, self.oddities)
+        stream = Stream(target, self._next_index, first_seq, self.oddities, self._room)
         self._next_index += 1
         self._streams.append(stream)
-        self._share()
+        self._room.share(len(self._streams))
         return stream
 
     def retire(self, stream: Stream) -> None:
@@ -402,7 +428,7 @@ class Recorder:
             for stream in self._streams
             if not stream.retired or stream.open or stream.key in unfinished
         ]
-        self._share()
+        self._room.share(len(self._streams))
         return taken
 
     def abort(self) -> list[Settled]:
@@ -419,8 +445,3 @@ class Recorder:
         for stream in current:
             stream.advance(now_ns)
         return tuple(stream.status(now_ns, window_ns) for stream in current)
-
-    def _share(self) -> None:
-        each = max(_MIN_HELD, self._held_most // max(1, len(self._streams)))
-        for stream in self._streams:
-            stream.held_most = each

@@ -15,8 +15,10 @@ JITTER_PARTS = 20
 """Jitter is at most one part in 20 of the interval."""
 GRID_NS = 50_000_000
 """Due times are rounded up to this grid above BUSY_PER_S: 20 wake-ups a second in all. It is no
-more than the jitter of a 1-s interval, and shorter intervals get a finer grid."""
+more than the jitter of a 1-s interval, and shorter intervals get a finer grid. Above CROWDED_PER_S
+it is twice as coarse: a wake-up costs as much as four packets."""
 BUSY_PER_S = 100
+CROWDED_PER_S = 500
 _FRESH_NS = 50_000_000
 
 
@@ -46,15 +48,31 @@ class Turn(NamedTuple):
 
 
 class _Entry:
-    __slots__ = ("fresh_ns", "interval_ns", "origin_ns", "seq")
+    __slots__ = ("fresh_ns", "interval_ns", "origin_ns", "seq", "span_ns")
 
     def __init__(self, interval_ns: int, origin_ns: int, seq: int) -> None:
         self.interval_ns = interval_ns
         self.origin_ns = origin_ns
         self.seq = seq
+        self.span_ns = interval_ns // JITTER_PARTS
+        """The most that a packet is displaced."""
         self.fresh_ns = max(_FRESH_NS, interval_ns // 4)
         """How late a slot may be and still be sent: after a stall the targets that missed
         theirs wait for the next one, in place of all sending at once."""
+
+    def fresh(self, due_ns: int, now_ns: int) -> bool:
+        """Whether the slot that was due at `due_ns` can still be used."""
+        next_ns = self.origin_ns + (self.seq + 1) * self.interval_ns
+        return now_ns < next_ns and now_ns - due_ns <= self.fresh_ns
+
+    def miss(self, now_ns: int) -> int:
+        """Go on to the next slot that can be used; returns the first of those that were missed."""
+        first_seq = self.seq
+        newest = (now_ns - self.origin_ns) // self.interval_ns
+        began_ns = self.origin_ns + newest * self.interval_ns
+        fresh = newest > first_seq and now_ns - began_ns <= self.fresh_ns
+        self.seq = newest if fresh else max(newest, first_seq) + 1
+        return first_seq
 
 
 class Schedule:
@@ -99,29 +117,26 @@ class Schedule:
             due_ns = heappop(self._heap)
             for key in self._due.pop(due_ns):
                 entry = self._entries.get(key)
-                if entry is not None:
-                    self._serve(Slot(key, entry.seq, due_ns), entry, now_ns, turn)
-                    self._plan(key, entry)
+                if entry is None:
+                    continue
+                if entry.fresh(due_ns, now_ns):
+                    turn.slots.append(Slot(key, entry.seq, due_ns))
+                    entry.seq += 1
+                else:
+                    first_seq = entry.miss(now_ns)
+                    turn.missed.append(Missed(key, first_seq, entry.seq - 1, due_ns))
+                self._plan(key, entry)
         return turn
 
-    def _serve(self, slot: Slot, entry: _Entry, now_ns: int, turn: Turn) -> None:
-        key, seq, due_ns = slot
-        newest = (now_ns - entry.origin_ns) // entry.interval_ns
-        if newest <= seq and now_ns - due_ns <= entry.fresh_ns:
-            turn.slots.append(slot)
-            entry.seq = seq + 1
-            return
-        began_ns = entry.origin_ns + newest * entry.interval_ns
-        fresh = newest > seq and now_ns - began_ns <= entry.fresh_ns
-        entry.seq = newest if fresh else max(newest, seq) + 1
-        turn.missed.append(Missed(key, seq, entry.seq - 1, due_ns))
-
     def _plan(self, key: int, entry: _Entry) -> None:
-        interval_ns = entry.interval_ns
-        span_ns = interval_ns // JITTER_PARTS
-        due_ns = entry.origin_ns + entry.seq * interval_ns + int(self._random.random() * span_ns)
-        if self.busy:
-            grid_ns = min(GRID_NS, span_ns)
+        span_ns = entry.span_ns
+        due_ns = (
+            entry.origin_ns + entry.seq * entry.interval_ns + int(self._random.random() * span_ns)
+        )
+        if self._per_s > BUSY_PER_S:
+            grid_ns = GRID_NS if span_ns > GRID_NS else span_ns
+            if self._per_s > CROWDED_PER_S:
+                grid_ns *= 2
             due_ns = -(-due_ns // grid_ns) * grid_ns
         keys = self._due.get(due_ns)
         if keys is None:

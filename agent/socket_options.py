@@ -12,6 +12,12 @@ RECVERR = {socket.IPPROTO_IP: 11, socket.IPPROTO_IPV6: 25}
 UDP_HOPS = 255
 """RFC 5357 section 4.1.2: test packets leave with TTL 255."""
 _IP_RECVTTL = 12
+_MTU_DISCOVER = {
+    socket.AF_INET: (socket.IPPROTO_IP, 10),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 23),
+}
+"""IP_MTU_DISCOVER and IPV6_MTU_DISCOVER, by family."""
+_PMTUDISC_PROBE = 3
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE, _SO_MEMINFO = 26, 33, 55
 _MEMINFO_DROPS = 8
 _SOL_RAW, _ICMP_FILTER = 255, 1
@@ -22,6 +28,8 @@ def prepare(sock: socket.socket, interface: str | None, dscp: int) -> None:
     """What all our sockets have in common: way out, marking, hop limits of replies, room."""
     if interface is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+    # Never in fragments, whatever the kernel has learnt: a size that does not fit must show.
+    sock.setsockopt(*_MTU_DISCOVER[socket.AddressFamily(sock.family)], _PMTUDISC_PROBE)
     if sock.family == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
         if sock.type != socket.SOCK_RAW:  # there the IP header itself tells
@@ -48,15 +56,16 @@ def filter_replies(sock: socket.socket, cookie: bytes) -> None:
     the IP header on, IPv6 ones from the ICMPv6 header on.
     """
     four = sock.family == socket.AF_INET
-    reply, unreachable, expired = wanted = (0, 3, 11) if four else (129, 1, 3)
+    reply, unreachable, expired, too_big = wanted = (0, 3, 11, 3) if four else (129, 1, 3, 2)
     # The type alone is looked at before the packet is copied for us.
-    blocked = (1 << (32 if four else 256)) - 1 - sum(1 << kind for kind in wanted)
+    blocked = (1 << (32 if four else 256)) - 1 - sum(1 << kind for kind in {*wanted})
     words = [blocked >> bit & 0xFFFF_FFFF for bit in range(0, 32 if four else 256, 32)]
     level = _SOL_RAW if four else socket.IPPROTO_ICMPV6
     sock.setsockopt(level, _ICMP_FILTER, struct.pack(f"={len(words)}I", *words))
     program = [
         (0xB1 if four else 0x01, 0, 0, 0),  # x = length of the IPv4 header, or 0
         (0x50, 0, 0, 0),  # a = byte x + 0, the ICMP type
+        (0x15, 3, 0, too_big),  # in IPv4 it is a code of unreachable
         (0x15, 2, 0, unreachable),
         (0x15, 1, 0, expired),
         (0x15, 1, 4, reply),

@@ -11,14 +11,15 @@ import errno
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from icmplib import ICMPv4Socket, ICMPv6Socket, SocketPermissionError
 from icmplib.exceptions import ICMPSocketError
 
-from agent import socket_options
+from agent import many, socket_options
 from agent.stamps import Arrival, Sent
 from runtime.clock import Clock
 
@@ -34,9 +35,6 @@ _ORIGIN_ICMP, _ORIGIN_ICMP6, _ORIGIN_STAMP = 2, 3, 4
 _PORT_CLOSED = {(socket.AF_INET, 3, 3), (socket.AF_INET6, 1, 4)}
 """Port unreachable (RFC 792, RFC 4443 section 3.1)."""
 _SEND_STAMP = 0
-_DATAGRAM_BYTES = 448
-"""The rest of a datagram is padding; larger buffers cost more than all else in a receive call."""
-_ANCILLARY_BYTES = 256
 _STAMPS_AWAITED = 1024
 _SECOND_NS = 1_000_000_000
 _READINGS = 4
@@ -45,6 +43,8 @@ _APART_NS = 5_000
 
 Address = tuple[Any, ...]
 """A socket address of either family."""
+Ancillary = Iterable[tuple[int, int, bytes]]
+"""Control messages: level, kind, octets."""
 
 
 def _offender(report: bytes) -> str | None:
@@ -56,6 +56,11 @@ def _offender(report: bytes) -> str | None:
     if family == socket.AF_INET6 and len(rest) >= 24:
         return socket.inet_ntop(socket.AF_INET6, rest[8:24])
     return None
+
+
+@lru_cache(maxsize=4096)
+def _dotted(octets: bytes) -> str:
+    return socket.inet_ntop(socket.AF_INET, octets)
 
 
 class IcmpNotPermitted(PermissionError):
@@ -74,6 +79,13 @@ class Refusal(NamedTuple):
     """Where that packet was going."""
     port_closed: bool = False
     """The machine it was going to says itself that nobody listens there."""
+
+
+class Destination(NamedTuple):
+    """A socket address, in Python's form and in the kernel's (`many.sockaddr`)."""
+
+    address: Address
+    name: bytes
 
 
 class Channel(Protocol):
@@ -115,6 +127,13 @@ class IcmpChannel(Channel, Protocol):
     where the kernel chooses id and checksum."""
     ident: int
     """The ICMP id on the wire."""
+
+    def send_many(
+        self, packets: Sequence[bytes], sent: Sequence[Sent], to: Sequence[Destination]
+    ) -> dict[int, OSError]:
+        """Send all now and tell each `sent` when: one moment for many. What went wrong, by the
+        place of the packet that did not leave."""
+        ...
 
 
 class Way(NamedTuple):
@@ -203,7 +222,7 @@ class SocketChannel:
         failed = False
         while True:
             try:
-                found.append(receive(_DATAGRAM_BYTES, _ANCILLARY_BYTES))
+                found.append(receive(many.DATA_BYTES, many.CONTROL_BYTES))
             except BlockingIOError:
                 break
             except OSError:  # a pending ICMP error, said once; `refusals` has the whole of it
@@ -212,18 +231,23 @@ class SocketChannel:
                 failed = True
         if not found:
             return []
-        boot_ns, wall_ns = self._moment()
-        arrivals = []
-        for data, ancillary, _, source in found:
-            kernel_ns = None
-            ttl = data[_TTL_AT] if self._headed else None
-            for level, kind, value in ancillary:
-                if level != socket.SOL_SOCKET:  # IP_TTL or IPV6_HOPLIMIT: all that was asked for
-                    ttl = int.from_bytes(value, sys.byteorder)
-                elif kind == self._stamping:
-                    kernel_ns = self._kernel_ns(value)
-            arrivals.append(Arrival(data, source[0], boot_ns, wall_ns, kernel_ns, ttl))
-        return arrivals
+        moment = self._moment()
+        return [
+            self._arrival(data, ancillary, str(source[0]), moment)
+            for data, ancillary, _, source in found
+        ]
+
+    def _arrival(
+        self, data: bytes, ancillary: Ancillary, source: str, moment: tuple[int, int]
+    ) -> Arrival:
+        kernel_ns = None
+        ttl = data[_TTL_AT] if self._headed else None
+        for level, kind, value in ancillary:
+            if level != socket.SOL_SOCKET:  # IP_TTL or IPV6_HOPLIMIT: all that was asked for
+                ttl = int.from_bytes(value, sys.byteorder)
+            elif kind == self._stamping:
+                kernel_ns = self._kernel_ns(value)
+        return Arrival(data, source, *moment, kernel_ns, ttl)
 
     def refusals(self) -> list[Refusal]:
         """ICMP errors that have arrived; fills in the transmit stamps that came with them."""
@@ -258,6 +282,9 @@ class SocketChannel:
         else:
             self._sock.sendto(packet, address)
         sent.call_ns = self._clock.boot_ns() - sent.boot_ns
+        self._await_stamp(sent)
+
+    def _await_stamp(self, sent: Sent) -> None:
         if self._stamping is not None:
             key = self._next_key
             self._sent[key] = sent
@@ -306,41 +333,138 @@ class SocketChannel:
         while True:
             try:
                 quote, ancillary, _, address = receive(
-                    _DATAGRAM_BYTES, _ANCILLARY_BYTES, socket.MSG_ERRQUEUE
+                    many.DATA_BYTES, many.CONTROL_BYTES, socket.MSG_ERRQUEUE
                 )
             except OSError:
                 return
-            kernel_ns, report = None, None
-            for level, kind, value in ancillary:
-                if level != socket.SOL_SOCKET:  # IP_RECVERR, or a hop limit, which is shorter
-                    report = value if len(value) >= _EXTENDED_ERROR.size else report
-                elif kind == self._stamping:
-                    kernel_ns = self._kernel_ns(value)
-            if report is None:
-                continue
-            _, origin, kind, code, _, info, key = _EXTENDED_ERROR.unpack_from(report)
-            if origin == _ORIGIN_STAMP:
-                sent = self._sent.pop(key, None)
-                if sent is not None and info == _SEND_STAMP:
-                    sent.kernel_ns = kernel_ns
-            elif origin in (_ORIGIN_ICMP, _ORIGIN_ICMP6):
-                own = _offender(report) == str(address[0])
-                closed = own and (self._family, kind, code) in _PORT_CLOSED
-                self._refusals.append(Refusal(self._family, kind, quote, str(address[0]), closed))
+            self._take_error(ancillary, quote, str(address[0]) if address else "")
+
+    def _take_error(self, ancillary: Ancillary, quote: bytes, asked: str) -> None:
+        """One message of the error queue: a transmit stamp, or what the network says of a packet
+        of ours that was going to `asked`, which only the latter has."""
+        kernel_ns, report = None, None
+        for level, kind, value in ancillary:
+            if level != socket.SOL_SOCKET:  # IP_RECVERR, or a hop limit, which is shorter
+                report = value if len(value) >= _EXTENDED_ERROR.size else report
+            elif kind == self._stamping:
+                kernel_ns = self._kernel_ns(value)
+        if report is None:
+            return
+        _, origin, kind, code, _, info, key = _EXTENDED_ERROR.unpack_from(report)
+        if origin == _ORIGIN_STAMP:
+            sent = self._sent.pop(key, None)
+            if sent is not None and info == _SEND_STAMP:
+                sent.kernel_ns = kernel_ns
+        elif origin in (_ORIGIN_ICMP, _ORIGIN_ICMP6):
+            closed = _offender(report) == asked and (self._family, kind, code) in _PORT_CLOSED
+            self._refusals.append(Refusal(self._family, kind, quote, asked, closed))
 
 
 class SocketIcmpChannel(SocketChannel):
-    """A real ICMP socket. icmplib opens it, and closes it when its own object goes."""
+    """A real ICMP socket. icmplib opens it, and closes it when its own object goes.
+
+    From its first `send_many` on it receives many in a call as well.
+    """
 
     def __init__(self, opened: ICMPv4Socket | ICMPv6Socket, clock: Clock, ident: int) -> None:
         super().__init__(opened.sock, clock, None)
         self._opened = opened
         self.raw: bool = opened.is_privileged
         self.ident = ident if self.raw else int(opened.sock.getsockname()[1])
+        self._sender: many.Sender | None = None
+        self._arrived: many.Receiver | None = None
+        self._errors: many.Receiver | None = None
 
     def close(self) -> None:
         """Let go of the socket."""
         self._opened.close()
+
+    def send_many(
+        self, packets: Sequence[bytes], sent: Sequence[Sent], to: Sequence[Destination]
+    ) -> dict[int, OSError]:
+        """As many as the kernel takes in one call; the one it stops at is sent alone."""
+        if self._sender is None:
+            self._sender = many.Sender(self.fileno(), self._family)
+            self._arrived = many.Receiver(self.fileno())
+            self._errors = many.Receiver(self.fileno(), socket.MSG_ERRQUEUE)
+        names = [one.name for one in to]
+        failures: dict[int, OSError] = {}
+        at = 0
+        while at < len(packets):
+            boot_ns, wall_ns = self._moment()
+            end = at + self._sender.send(packets, names, at)
+            call_ns = self._clock.boot_ns() - boot_ns
+            for one in sent[at:end]:
+                one.boot_ns, one.wall_ns, one.call_ns = boot_ns, wall_ns, call_ns
+                self._await_stamp(one)
+            if end == at:
+                self._resynchronise()
+                try:
+                    self.send(packets[at], sent[at], to[at].address)
+                except OSError as error:
+                    failures[at] = error
+                end += 1
+            at = end
+        return failures
+
+    def receive(self) -> list[Arrival]:
+        """Everything that has arrived."""
+        if self._arrived is None:
+            return super().receive()
+        arrivals: list[Arrival] = []
+        failed = False
+        while True:
+            try:
+                count = self._arrived.fetch()
+            except OSError:  # a pending ICMP error, said once; `refusals` has the whole of it
+                if failed:
+                    return arrivals
+                failed = True
+                continue
+            if not count:
+                return arrivals
+            arrivals += self._unpack(self._arrived, count)
+
+    def _unpack(self, box: many.Receiver, count: int) -> Iterator[Arrival]:
+        moment = boot_ns, wall_ns = self._moment()
+        control, length = box.shape(count) or (-1, 0)
+        if not self._headed or control != many.STAMP_BYTES:
+            for k in range(count):
+                control, length = box.lengths(k)
+                source = box.source(k, self._family)
+                yield self._arrival(box.data(k, length), box.control(k, control), source, moment)
+            return
+        for _, level, kind, seconds, ns, octets, data in box.rows(many.stamped(length), count):
+            stamped = kind == self._stamping and level == socket.SOL_SOCKET
+            kernel_ns = seconds * _SECOND_NS + ns or None if stamped else None
+            yield Arrival(data, _dotted(octets), boot_ns, wall_ns, kernel_ns, data[_TTL_AT])
+
+    def _read_errors(self) -> None:
+        box = self._errors
+        if box is None:
+            super()._read_errors()
+            return
+        while count := box.fetch():
+            control, _ = box.shape(count) or (-1, 0)
+            others: Iterable[int] = range(count)
+            if control >= many.STAMPED_ERROR_BYTES:
+                others = self._take_stamps(box.rows(many.STAMPED_ERROR, count))
+            for k in others:
+                control, length = box.lengths(k)
+                quote, asked = box.data(k, length), box.source(k, self._family)
+                self._take_error(box.control(k, control), quote, asked)
+
+    def _take_stamps(self, rows: Iterable[tuple[Any, ...]]) -> list[int]:
+        """Take the transmit stamps among these; returns the places of what is something else."""
+        others = []
+        stamping, pop = self._stamping, self._sent.pop
+        for k, row in enumerate(rows):
+            _, level, kind, seconds, ns, _, _, _, _, origin, _, _, _, info, key = row
+            if level != socket.SOL_SOCKET or kind != stamping or origin != _ORIGIN_STAMP:
+                others.append(k)
+            elif (sent := pop(key, None)) is not None and info == _SEND_STAMP:
+                sent.kernel_ns = seconds * _SECOND_NS + ns or None
+        return others
 
 
 class RealNetwork:

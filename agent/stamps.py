@@ -16,6 +16,9 @@ two reads loses its kernel stamp for that packet, and says so."""
 _SLEW_PARTS = 2000
 """The kernel slews at most 500 ppm: one part in 2,000."""
 
+# Python 3.11 looks an enum's member up by a call; these are needed for every packet.
+_KERNEL, _KERNEL_RX, _USER = StampSource.KERNEL, StampSource.KERNEL_RX, StampSource.USER
+
 
 class Sent:
     """When a packet left: both user-space clocks before the call, the kernel's when it tells.
@@ -57,10 +60,10 @@ def round_trip(sent: Sent, arrival: Arrival) -> tuple[int, StampSource]:
     if received_ns and received_ns <= arrival.wall_ns + TOLERANCE_NS and not stepped(sent, arrival):
         left_ns = sent.kernel_ns
         if left_ns and sent.wall_ns - TOLERANCE_NS <= left_ns < received_ns:
-            return received_ns - left_ns, StampSource.KERNEL
+            return received_ns - left_ns, _KERNEL
         if sent.wall_ns < received_ns:
-            return received_ns - sent.wall_ns, StampSource.KERNEL_RX
-    return arrival.boot_ns - sent.boot_ns, StampSource.USER
+            return received_ns - sent.wall_ns, _KERNEL_RX
+    return arrival.boot_ns - sent.boot_ns, _USER
 
 
 def without_residence(rtt_ns: int, residence_ns: int) -> int:

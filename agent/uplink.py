@@ -1,9 +1,10 @@
 """Delivery over the link that is being measured: late is normal, twice is harmless, lost is not.
 
-Two lanes with a thread and a connection each. The status lane says every 10 s how things are now
+Lanes with a thread and a connection each. The status lane says every 10 s how things are now
 and learns the hub's time; it may be dropped. The evidence lane sends the newest batch first, so
 that the hub's detail is fresh, and the backlog behind it, oldest first and at a bounded rate.
-A batch leaves the spool only for a signed receipt whose digest matches.
+The slot lane asks for throughput slots. A batch leaves the spool only for a signed receipt whose
+digest matches.
 """
 
 import asyncio
@@ -26,11 +27,13 @@ from wire import message, receipt
 from wire.errors import Refusal, WireError
 from wire.instant import ClockClass
 from wire.journal import Anchor
-from wire.message import Status, StatusReply
+from wire.message import SlotReply, SlotRequest, Status, StatusReply
 
 log = logging.getLogger(__name__)
 FRESH_NS = 120 * SECOND
 """A batch sealed within this goes before the backlog."""
+SOONEST_STATUS_S = 1.0
+"""Between two status messages, however much there is to tell."""
 LONG_WAIT_S = (900.0, 3600.0)
 """When an operator has to act, ask again between these."""
 
@@ -62,7 +65,7 @@ class Uplink:
         self._key = identity.signing_key()
         self._lanes = {
             lane: (ThreadPoolExecutor(1, f"uplink-{lane}"), self._connect())
-            for lane in ("status", "evidence")
+            for lane in ("status", "evidence", "slot")
         }
         chance = random.random
         self._backoff = Backoff(settings.backoff_base_s, settings.backoff_cap_s, chance)
@@ -72,6 +75,9 @@ class Uplink:
         """Ends a wait after a failure; a newly sealed batch does not, or no wait were ever longer
         than a minute."""
         self._reached = False
+        self._hurry = asyncio.Event()
+        self.hub_revision = 1
+        """Of the wire format, that the hub's newest answer said it reads."""
         self.last_error: str | None = None
         """Why the hub was not reached, in words; None while it is."""
 
@@ -111,7 +117,13 @@ class Uplink:
                 self._note(str(error))
             except WireError as error:
                 self._note(f"the answer is not from our collector: {error}")
-            await asyncio.sleep(interval_s)
+            self._hurry.clear()
+            await asyncio.sleep(min(interval_s, SOONEST_STATUS_S))
+            await _within(self._hurry, max(0.0, interval_s - SOONEST_STATUS_S))
+
+    def hurry(self) -> None:
+        """There is something that the hub would like to know before the next regular status."""
+        self._hurry.set()
 
     async def tell(self) -> None:
         """One status exchange. Raises HubUnreachable or WireError."""
@@ -120,6 +132,7 @@ class Uplink:
         data = message.sign(self._orders.status(nonce), self._key)
         answer = await self._post("status", "/v1/status", data)
         took_ns = self._clock.boot_ns() - sent_ns
+        self.hub_revision = answer.revision
         if answer.status != 200:
             raise HubUnreachable(explain(answer))
         reply = message.verify(answer.body, StatusReply, self._collector_key)
@@ -129,6 +142,16 @@ class Uplink:
         anchor = Anchor(sent_ns + took_ns // 2, reply.received_wall_ns, took_ns // 2)
         self._obey(reply)
         self._orders.reply(reply, anchor)
+
+    async def ask_slot(self, request: SlotRequest) -> SlotReply:
+        """One question for a throughput slot. Raises HubUnreachable or WireError."""
+        answer = await self._post("slot", "/v1/slot", message.sign(request, self._key))
+        if answer.status != 200:
+            raise HubUnreachable(explain(answer))
+        reply = message.verify(answer.body, SlotReply, self._collector_key)
+        if reply.nonce != request.nonce:
+            raise WireError(Refusal.BAD_SIGNATURE, "an answer to another request")
+        return reply
 
     def _obey(self, reply: StatusReply) -> None:
         granted = reply.catchup_bytes_per_s

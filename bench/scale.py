@@ -1,6 +1,6 @@
 """What 1,000 loopback targets at 1 packet a second cost: ours, fping, smokeping's fping, icmplib.
 
-    python bench/scale.py [--targets 1000] [--seconds 20] [--rounds 3]
+    python bench/scale.py [--targets 1000] [--seconds 60] [--rounds 3]
 
 Each tool has a network namespace of its own, because a raw ICMP socket hears all of its
 namespace's replies, and all run in the same seconds. CPU is user + system time of the tool's
@@ -197,7 +197,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--targets", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--alone", action="store_true", help="one tool after the other")
     options = parser.parse_args()

@@ -5,12 +5,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from collector.audit.states import Cause
 from runtime.settings import SettingsError
 from runtime.version import VERSION
+
+if TYPE_CHECKING:
+    from collector.inventory import Inventory
 
 CONFIG = click.option(
     "--config.file",
@@ -99,8 +103,19 @@ def check(config: Path) -> None:
         click.echo(f"note: nodes without a link: {', '.join(bare)}")
     for note in contracts.notes(promised, both):
         click.echo(f"note: {note}")
+    _note_throughput(both, tests_at_all=located.settings.throughput.capacity_mbps is not None)
     if located.settings.stamp.address is None:
         click.echo("note: stamp.address is missing; `serve` needs it")
+
+
+def _note_throughput(both: "Inventory", *, tests_at_all: bool) -> None:
+    """What is allowed and perhaps not meant."""
+    wanted = [link.id for link in both.links.values() if link.throughput is not None]
+    rateless = [link for link in wanted if link not in both.plans]
+    if rateless:
+        click.echo(f"note: throughput tests without a rate to test: {', '.join(rateless)}")
+    if wanted and not tests_at_all:
+        click.echo("note: throughput.capacity_mbps is missing: no link is tested")
 
 
 @main.command()
@@ -352,6 +367,35 @@ def outages(
 
 @main.command()
 @CONFIG
+@MONTH
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def events(config: Path, month: str | None, as_json: bool) -> None:
+    """List what several links had in common: a PoP, a hub, a power cut of an area."""
+    from collector import tables
+
+    with _told():
+        tables.events(config, tables.Wanted(None, month, as_json))
+
+
+@main.command()
+@CONFIG
+@ONE_LINK
+@MONTH
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def delays(config: Path, link: str | None, month: str | None, as_json: bool) -> None:
+    """Show a month's round-trip times and losses by target, against the contract's limits.
+
+    Of available time only: minutes that touch an outage are left out. Lost packets are infinitely
+    late; times are known to 2 %.
+    """
+    from collector import tables
+
+    with _told():
+        tables.delays(config, tables.Wanted(link, month, as_json))
+
+
+@main.command()
+@CONFIG
 @ONE_LINK
 @MONTH
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -365,6 +409,255 @@ def availability(config: Path, link: str | None, month: str | None, as_json: boo
 
     with _told():
         tables.availability(config, tables.Wanted(link, month, as_json))
+
+
+URL = click.option("--url", help="Where the running collector answers; by default on this machine.")
+TOKEN = click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    help="The operator's token; by default operator.token of this machine's collector.",
+)
+WAIT = click.option(
+    "--wait/--no-wait", default=True, show_default=True, help="Stay and show how it goes."
+)
+METHOD = click.option(
+    "--method",
+    default="udp",
+    show_default=True,
+    type=click.Choice(["udp", "tcp", "ndt7", "iperf3"]),
+)
+SECONDS = click.option(
+    "--duration",
+    "duration_s",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(1, 600),
+    help="Seconds of load in each direction and step.",
+)
+BOTH = {"down": ["down"], "up": ["up"], "both": ["down", "up"]}
+
+
+@main.command()
+@CONFIG
+@URL
+@TOKEN
+@click.argument("node")
+@click.option("--link", help="Needed where the node has several links.")
+@METHOD
+@click.option(
+    "--direction",
+    default="both",
+    show_default=True,
+    type=click.Choice(list(BOTH)),
+)
+@click.option(
+    "--rate",
+    metavar="MBPS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="IP rate in Mbit/s; by default as planned. With --search the most to try.",
+)
+@click.option("--steps", help="Shares of the promised rate, e.g. 0.5,0.75,0.9,1.")
+@click.option("--search", is_flag=True, help="Find the highest rate.")
+@click.option("--flows", default=1, show_default=True, type=click.IntRange(1, 16))
+@SECONDS
+@click.option("--no-gate", is_flag=True, help="Do not wait for users; tell them before.")
+@WAIT
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def test(
+    config: Path,
+    url: str | None,
+    token_file: Path | None,
+    wait: bool,
+    as_json: bool,
+    **told: Any,
+) -> None:
+    """Order a throughput test of NODE now, and show how it goes.
+
+    Exit status 0 if it was done, 1 if not.
+    """
+    from time import sleep
+
+    from collector import ordering
+
+    try:
+        to = ordering.way(config, url, token_file, sleep)
+        status = ordering.test(to, _order_body(told), wait=wait, as_json=as_json)
+    except (SettingsError, ValueError, OSError) as error:
+        _fail(error)
+        return
+    sys.exit(status)
+
+
+def _order_body(told: dict[str, Any]) -> dict[str, Any]:
+    """What the API is asked. Raises ValueError."""
+    body = {key: told[key] for key in ("node", "method", "flows", "duration_s")}
+    body["directions"] = BOTH[told["direction"]]
+    body["gate"] = not told["no_gate"]
+    if told["link"] is not None:
+        body["link"] = told["link"]
+    if told["rate"] is not None:
+        body["bits_per_s"] = max(1, round(told["rate"] * 1e6))
+    if told["steps"] is not None:
+        body["load"] = "steps"
+        try:
+            body["steps"] = [float(step) for step in told["steps"].split(",")]
+        except ValueError as error:
+            raise ValueError(f"--steps {told['steps']}: expected e.g. 0.5,0.75,1") from error
+    if told["search"]:
+        body["load"] = "search"
+    return body
+
+
+@main.command()
+@CONFIG
+@URL
+@TOKEN
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--cancel", metavar="ORDER", help="Withdraw this order first.")
+def orders(
+    config: Path, url: str | None, token_file: Path | None, as_json: bool, cancel: str | None
+) -> None:
+    """List ordered tests, or withdraw one."""
+    from time import sleep
+
+    from collector import ordering
+
+    try:
+        to = ordering.way(config, url, token_file, sleep)
+        ordering.orders(to, cancel=cancel, as_json=as_json)
+    except (SettingsError, ValueError, OSError) as error:
+        _fail(error)
+
+
+@main.command()
+@CONFIG
+@URL
+@TOKEN
+@click.argument("pop")
+@click.option("--links", help="Links of the PoP, with commas; by default all that are tested.")
+@click.option("--direction", default="down", show_default=True, type=click.Choice(["down", "up"]))
+@METHOD
+@click.option("--repeats", default=20, show_default=True, type=click.IntRange(10, 200))
+@SECONDS
+@WAIT
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def experiment(
+    config: Path,
+    url: str | None,
+    token_file: Path | None,
+    wait: bool,
+    as_json: bool,
+    **told: Any,
+) -> None:
+    """Test the sites of POP alone and together, in an order drawn by lot (experiment G).
+
+    Shows whether our own links share less than was promised; 20 pairs of 8 sites take an hour.
+    """
+    from time import sleep
+
+    from collector import ordering
+
+    links = told.pop("links")
+    body = told | ({} if links is None else {"links": links.split(",")})
+    try:
+        to = ordering.way(config, url, token_file, sleep)
+        status = ordering.experiment(to, body, wait=wait, as_json=as_json)
+    except (SettingsError, ValueError, OSError) as error:
+        _fail(error)
+        return
+    sys.exit(status)
+
+
+@main.command()
+@click.option(
+    "--from",
+    "file",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="CSV of throughput tests: time, direction, achieved_mbps, cross_mbps, valid, reason.",
+)
+@click.option("--cir", type=float, required=True, help="Promised rate, Mbit/s.")
+@click.option(
+    "--layer",
+    type=click.Choice(["l1", "l2", "ip"]),
+    default="l1",
+    show_default=True,
+    help="Where the contract counts it; l1 is best for the provider.",
+)
+@click.option("--vlan/--no-vlan", default=True, show_default=True, help="Tagged frames.")
+@click.option(
+    "--rate",
+    type=click.Choice(["ip", "tcp"]),
+    default="ip",
+    show_default=True,
+    help="What the file's rates count: IP packets, or TCP payload as speed tests show it.",
+)
+@click.option("--direction", type=click.Choice(["down", "up"]), help="Only this one.")
+@click.option(
+    "--zone", default="WIB", show_default=True, help="Of the sites: WIB, WITA, WIT or IANA."
+)
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Local day after the last one judged; by default after the last test.",
+)
+@click.option("--low-budget", is_flag=True, help="One evening test makes a day valid, not two.")
+@click.option(
+    "--vouch",
+    multiple=True,
+    type=click.Choice(["box", "anchors", "site", "clock"]),
+    help="You answer for it: box carries 1.2 x CIR, far ends healthy, no site fault, clock sane.",
+)
+@click.option(
+    "--delivered",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="When the provider received the raw data; it has 14 days to answer.",
+)
+@click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Day of the audit; by default --until."
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs: all numbers.")
+@click.option("--explain", "full", is_flag=True, help="All that the verdict rests on, in words.")
+@click.option("--lang", type=click.Choice(["en", "id"]), default="en", show_default=True)
+def verdict(file: Path, *, as_json: bool, full: bool, lang: str, **told: Any) -> None:
+    """Dedicated or not: judge throughput tests that you already have."""
+    try:
+        from collector import verdicts
+
+        click.echo(verdicts.answer(file, told, as_json=as_json, full=full, lang=lang), nl=False)
+    except ModuleNotFoundError as error:
+        _fail(ImportError(f"verdicts need {error.name}: install pantau with its extra 'collector'"))
+    except (OSError, ValueError) as error:
+        _fail(error)
+
+
+@main.command()
+@CONFIG
+@click.option("--from", "start", required=True, metavar="TIME", help="YYYY-MM-DD HH:MM[:SS]")
+@click.option("--to", "end", required=True, metavar="TIME", help="The first moment after it.")
+@ZONE
+@click.option("--endpoint", help="Only this one of collector.yaml's `backfill`.")
+@ONE_LINK
+def backfill(
+    config: Path, start: str, end: str, zone: str, endpoint: str | None, link: str | None
+) -> None:
+    """Send a period's settled series again, by remote write, with their own times.
+
+    For a store that was restored from an old backup, or that came later than the collector. What
+    the store has already does no harm there. The running collector goes on where it was.
+    """
+    from collector.audit.calendar import Zone
+    from collector.audit.evidence import Span
+    from collector.backfill import by_hand
+    from collector.tickets import parse_time
+    from runtime.clock import SystemClock
+    from runtime.logs import set_up
+
+    set_up("warning", "plain")
+    with _told():
+        span = Span(parse_time(start, Zone(zone)), parse_time(end, Zone(zone)))
+        for done in by_hand.run(config, by_hand.Wanted(span, endpoint, link), SystemClock()):
+            click.echo(done)
 
 
 @main.command()

@@ -5,20 +5,30 @@ because its evidence is not here, is unknown.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
 from collector.audit import availability as arithmetic
 from collector.audit.availability import Availability, Budget, Deciding, Tally
 from collector.audit.calendar import Month, Zone
+from collector.audit.delays import LossClause, RttClause, available, loss
 from collector.audit.evidence import Span
+from collector.audit.histogram import Histogram
 from collector.audit.intervals import Interval
 from collector.audit.outages import Flapping, flapping
+from collector.audit.provisional import settles
 from collector.audit.states import Cause, Charge, State
+from collector.audit.timeline import showing
+from collector.audit.violations import Violations, violations
 from collector.contracts import Contract, Contracts, Period
-from collector.inventory import Inventory
+from collector.inventory import HUB_TARGET, Inventory, Reach
+from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import Kept, Lane, OutageStore
+from collector.settle.gather import strip_of
 
 DAY_S = 86_400
+EDGE_S = 60
+"""Seconds beyond a period that decide what begins at its edge."""
 FOR_EVER = Span(-(2**40), 2**40)
 
 
@@ -42,13 +52,45 @@ class MonthAnswer(NamedTuple):
     """The period is over and judged to its end."""
 
 
+class TargetAnswer(NamedTuple):
+    """One target of a link in one month."""
+
+    target: str
+    reach: Reach
+    histogram: Histogram
+    """Of available time."""
+    left_out: int
+    """Batches, minutes as a rule, that touch other time."""
+    rtt: RttClause
+    loss: LossClause
+
+
+class History(NamedTuple):
+    """One outage, as it was spoken of."""
+
+    revisions: list[Kept]
+    settled_by: tuple[int, ...] | None
+    """Of a provisional one: the outages that took its place, none if there was none; None until
+    the evidence is there, and for an outage that is known by the evidence."""
+
+
+class Common(NamedTuple):
+    """One event and the outages of the links that had it in common."""
+
+    event: str
+    outages: tuple[Kept, ...]
+
+
 class Answers:
     """Asked from one thread at a time."""
 
     def __init__(
-        self, store: OutageStore, promised: Callable[[], tuple[Inventory, Contracts]]
+        self,
+        store: OutageStore,
+        derived: DerivedStore,
+        promised: Callable[[], tuple[Inventory, Contracts]],
     ) -> None:
-        self._store, self._promised = store, promised
+        self._store, self._derived, self._promised = store, derived, promised
 
     def links(self) -> list[str]:
         """All links of the inventory."""
@@ -88,6 +130,71 @@ class Answers:
         """Whether a provisional outage reaches beyond what is judged."""
         judged_s, end = self._store.judged_until(one.outage.link), one.outage.end
         return judged_s is None or end is None or end.at_s > judged_s
+
+    def history(self, outage_id: int) -> History:
+        """All that was said of one outage. Raises KeyError for one that there is not."""
+        revisions = self._store.history(outage_id)
+        if not revisions:
+            raise KeyError(outage_id)
+        newest = revisions[-1]
+        if newest.lane is Lane.EVIDENCE:
+            return History(revisions, None)
+        link, end = newest.outage.link, newest.outage.end
+        near = Span(newest.outage.start.at_s, FOR_EVER.end_s if end is None else end.at_s)
+        judged_s = self._store.judged_until(link)
+        found = settles(
+            [newest],
+            self._store.newest(Lane.EVIDENCE, link, near),
+            {} if judged_s is None else {link: judged_s},
+        )
+        return History(revisions, found[0].settled if found else None)
+
+    def events(self, span: Span = FOR_EVER) -> list[Common]:
+        """What several links had in common, by its beginning."""
+        members: dict[str, list[Kept]] = {}
+        for one in self._store.all_newest(Lane.EVIDENCE, span):
+            if one.outage.event is not None and not one.withdrawn:
+                members.setdefault(one.outage.event, []).append(one)
+        return [Common(event, tuple(outages)) for event, outages in members.items()]
+
+    def violations(self, answer: MonthAnswer) -> Violations:
+        """Loss beside the outages, second by second: the strips of the period are read."""
+        link, span, terms = answer.link, answer.found.span, answer.contract.terms()
+        wide = Span(span.start_s - EDGE_S, span.end_s + EDGE_S)
+        strip = strip_of(self._derived, link, *wide)
+        seen = showing(strip, self._derived.hub_off(*wide))
+        intervals = _whole(self._store.intervals(link, wide), wide)
+        return violations(seen, intervals, span, terms.unavailability, terms.degraded)
+
+    def delays(self, answer: MonthAnswer) -> list[TargetAnswer]:
+        """Round-trip time and loss to every target that is asked by echoes, against the limits."""
+        inventory, _ = self._promised()
+        link, span = inventory.links[answer.link], answer.found.span
+        intervals = self._store.intervals(link.id, span)
+        told = []
+        names = [HUB_TARGET, *(target.name for target in link.targets)]
+        for name in names:
+            batches = self._derived.delays(link.id, name, span)
+            reach = link.reach_of(name)
+            if not batches or reach is None:
+                continue
+            histogram, left = available(batches, intervals)
+            limit = answer.contract.limits.of(reach)
+            share = limit.rtt_percentile / 100
+            told.append(
+                TargetAnswer(
+                    target=name,
+                    reach=reach,
+                    histogram=histogram,
+                    left_out=left,
+                    rtt=RttClause(share, histogram.percentile(share), limit.rtt_s),
+                    loss=LossClause(
+                        loss(histogram),
+                        None if limit.loss_ratio is None else Fraction(str(limit.loss_ratio)),
+                    ),
+                )
+            )
+        return told
 
     def availability(
         self, month: str | None, now_s: int, links: Iterable[str] | None = None

@@ -13,6 +13,8 @@ from collector import contracts as promised
 from collector import identity as keys
 from collector import inventory
 from collector.answers import Answers
+from collector.backfill.service import Backfill
+from collector.backfill.store import BackfillStore
 from collector.board import Board
 from collector.committer import Committer
 from collector.contracts import Contracts
@@ -32,10 +34,14 @@ from collector.settings import Located
 from collector.settle.judge import Judge
 from collector.settle.service import Parts, SettleService
 from collector.settle.world import Worlds
+from collector.slot_desk import Ground, Server, SlotDesk
+from collector.slot_store import SlotStore
 from collector.watch import Watch
 from collector.web import strangers
 from collector.web.agents import AgentEndpoints
 from collector.web.audit import AuditPages
+from collector.web.discovery import DiscoveryPages
+from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
 from runtime.clock import Clock
 from runtime.settings import SettingsError
@@ -47,14 +53,19 @@ log = logging.getLogger(__name__)
 KEEP_TIME_S = 64.0
 REFRESH_S = 2.0
 """How often changes by other processes and the evidence heads are looked at."""
+SLOTS_S = 1.0
+"""How often it is looked whether slots have ended and experiments go on."""
 STOP_WITHIN_S = 3.0
 
 
 class Collector:
     """One running collector."""
 
-    def __init__(self, located: Located, clock: Clock) -> None:
-        """Open the ledger, read nodes, links and contracts. Raises SettingsError or LedgerError."""
+    def __init__(self, located: Located, clock: Clock, server: Server | None = None) -> None:
+        """Open the ledger, read nodes, links and contracts. Raises SettingsError or LedgerError.
+
+        `server` carries the loads of throughput tests; without it none is granted.
+        """
         self._located, self._clock = located, clock
         settings = located.settings
         if settings.stamp.address is None:
@@ -75,8 +86,8 @@ class Collector:
             fleet, Live(settings.silence_after_s), self.table, self.counters, clock.quality
         )
         kept = OutageStore(self.ledger)
-        self.answers = Answers(kept, self._promised)
         derived, worlds = DerivedStore(self.ledger), Worlds(self.ledger, self._promised)
+        self.answers = Answers(kept, derived, self._promised)
         parts = Parts(
             store=derived,
             judge=Judge(self.ledger, derived, kept, worlds.now),
@@ -88,6 +99,19 @@ class Collector:
         self.settling = SettleService(parts, fleet, self.roster, clock)
         self._committer = Committer(self.ledger, settings.limits.commit_queue)
         signer = ReceiptSigner(self.ledger.ledger_id, identity.signing)
+        self.slots = SlotDesk(
+            Ground(
+                fleet=fleet,
+                roster=self.roster,
+                identity=identity,
+                clock=clock,
+                counters=self.counters,
+                store=SlotStore(located.data_dir / "slots.db"),
+                server=server,
+                address=settings.throughput.address or settings.stamp.address,
+                capacity_bits_per_s=settings.throughput.capacity_bits_per_s,
+            )
+        )
         desk = Desk(
             ledger=self.ledger,
             roster=self.roster,
@@ -96,6 +120,7 @@ class Collector:
             identity=identity,
             clock=clock,
             counters=self.counters,
+            slots=self.slots,
             catchup_bytes_per_s=settings.limits.catchup_bytes_per_s,
         )
         self.counters.queue.set_function(lambda: self._committer.waiting)
@@ -104,9 +129,19 @@ class Collector:
         self._app = web.Application(client_max_size=MAX_BATCH_BYTES)
         agents = AgentEndpoints(desk, settings.limits.body_deadline_s)
         audit = AuditPages(self.answers, clock)
-        self._app.add_routes([*agents.routes(), *self.pages.routes(), *audit.routes()])
+        orders = OrderEndpoints(self.slots, fleet, clock, keys.operator_token(located.data_dir))
+        discovery = DiscoveryPages(self.board, clock)
+        for pages in (agents, self.pages, audit, orders, discovery):
+            self._app.add_routes(pages.routes())
         self.port = settings.http.port
         self._inventory, self.contracts = self._read()
+        self.backfill = Backfill(
+            located,
+            BackfillStore(self.ledger, derived, kept),
+            lambda: self._inventory,
+            self.counters.registry,
+            clock,
+        )
 
     def _reflector_address(self) -> ReflectorAddress:
         stamp = self._located.settings.stamp
@@ -156,7 +191,9 @@ class Collector:
         if await asyncio.to_thread(self.ledger.changed):
             self.roster.refresh()
             self.board.fleet.register()
-            self.board.live.keep({agent.agent_id for agent in self.roster.active()})
+            active = {agent.agent_id for agent in self.roster.active()}
+            self.board.live.keep(active)
+            await self.slots.keep(active)
         heads = await asyncio.to_thread(self.ledger.heads)
         self.board.heads = {head.agent_id: head for head in heads}
 
@@ -204,6 +241,8 @@ class Collector:
                 "hub's journal": self.settling.keep_alive,
                 "watch": self._watch.run,
                 "refresh": lambda: every(REFRESH_S, self._refresh),
+                "slots": lambda: every(SLOTS_S, self.slots.turn),
+                **self.backfill.tasks(),
                 "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
                 "shutdown": lambda: self._shut(stop, runner, closed),
             }
@@ -212,6 +251,7 @@ class Collector:
             self.pages.ready = False
             await runner.cleanup()
             await self.reflector.close()
+            self.slots.close()
             self.ledger.close()
             log.info("stopped")
 

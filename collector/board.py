@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
+from collector import load_series, together
 from collector import metrics as m
-from collector import together
 from collector.audit.intervals import Outage
 from collector.counters import Counters
 from collector.details import DetailSeries
@@ -145,6 +145,7 @@ class Board:
                 _rendered(self.live.agents(), _agent_samples, m.FROM_AGENTS),
                 [(OUTAGE_START, self._lasting())],
                 together.pages(self._looks(rows)),
+                load_series.pages(self.live.agents(), self.fleet.inventory),
             ]
         return "".join(m.page(part) for part in parts)
 

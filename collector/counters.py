@@ -17,8 +17,9 @@ from collector.reflector import Reflector
 from collector.sessions import DropReason, SessionTable
 from runtime.version import VERSION
 from wire.errors import Refusal
+from wire.message import Closed
 
-WHAT = ("batch", "status", "enrol")
+WHAT = ("batch", "status", "enrol", "slot")
 
 
 class _Stamp(Collector):
@@ -120,6 +121,33 @@ class Counters:
             f"{prefix}_config_last_reload_success_timestamp_seconds",
             "When nodes, links and contracts were last taken.",
             registry=self.registry,
+        )
+
+        self._slots(f"{prefix}_slots")
+
+    def _slots(self, prefix: str) -> None:
+        """Throughput slots."""
+        self.slots_granted = Counter(
+            f"{prefix}_granted", "Throughput slots given to agents.", registry=self.registry
+        )
+        self.slots_refused = Counter(
+            f"{prefix}_refused",
+            "Slots that no waiting would have given, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for closed in Closed:
+            self.slots_refused.labels(closed)
+        self.slots_expired = Counter(
+            f"{prefix}_expired",
+            "Slots that nobody gave back: the agent or its link vanished.",
+            registry=self.registry,
+        )
+        self.slots_running = Gauge(
+            f"{prefix}_running", "Slots given and not ended.", registry=self.registry
+        )
+        self.slots_waiting = Gauge(
+            f"{prefix}_waiting", "Agents that wait for a slot.", registry=self.registry
         )
 
     def page(self) -> str:

@@ -1,4 +1,4 @@
-"""The three exchanges with an agent: enrolment, status, batch; bytes in, bytes out.
+"""The exchanges with an agent: enrolment, status, batch, slot; bytes in, bytes out.
 
 Every refusal passes here once: counted, and logged as one line that says whose it was and why.
 """
@@ -7,6 +7,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,13 +18,22 @@ from collector.enrol import enrol
 from collector.identity import Identity
 from collector.ingest import Ingest
 from collector.ledger import Agent, Ledger, LedgerError
+from collector.reading import Scope
 from collector.roster import Roster
+from collector.slot_desk import SlotDesk
 from runtime.clock import SECOND, Clock
 from wire import message
 from wire.errors import Refusal, WireError
-from wire.message import Enrolled, Status, StatusReply
+from wire.message import Enrolled, Status, StatusReply, ThroughputStatus
 
 log = logging.getLogger(__name__)
+
+
+class Caller(NamedTuple):
+    """Who sends, and what it reads."""
+
+    peer: str
+    revision: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +47,18 @@ class Desk:
     identity: Identity
     clock: Clock
     counters: Counters
+    slots: SlotDesk
     catchup_bytes_per_s: int | None
     asked_to_rewind: set[bytes] = field(default_factory=set)
     """Agents that were told to send again and have not yet: said once each."""
 
-    async def exchange(self, what: str, peer: str, data: bytes) -> bytes:
+    async def exchange(self, what: str, caller: Caller, data: bytes) -> bytes:
         """The answer to one message. Raises WireError, after counting and logging it."""
         serve: dict[str, Callable[[bytes], Awaitable[bytes]]] = {
-            "enrol": self.enrol,
-            "status": self.status,
+            "enrol": partial(self.enrol, revision=caller.revision),
+            "status": partial(self.status, revision=caller.revision),
             "batch": self.batch,
+            "slot": self.slots.serve,
         }
         try:
             try:
@@ -53,7 +66,7 @@ class Desk:
             except LedgerError as error:
                 raise WireError(Refusal.OVERLOADED, str(error)) from error
         except WireError as error:
-            self.refuse(what, peer, error)
+            self.refuse(what, caller.peer, error)
             raise
         self.counters.requests.labels(what).inc()
         return answer
@@ -71,7 +84,7 @@ class Desk:
         self.counters.take_seconds.observe((self.clock.boot_ns() - began) / SECOND)
         return receipt
 
-    async def enrol(self, data: bytes) -> bytes:
+    async def enrol(self, data: bytes, revision: int) -> bytes:
         """An enrolment for the agent's id and policy."""
         agent, request = await asyncio.to_thread(enrol, self.ledger, self.clock, data)
         if agent.node not in self.board.fleet.inventory.nodes:
@@ -90,13 +103,13 @@ class Desk:
                 agent_id=agent.agent_id.hex(),
                 collector_key=self.identity.public_key.hex(),
                 exchange_key=self.identity.exchange_key.hex(),
-                policy=policy,
+                policy=policy.at_revision(revision),
                 received_wall_ns=self.clock.wall_ns(),
             ),
             self.identity.signing,
         )
 
-    async def status(self, data: bytes) -> bytes:
+    async def status(self, data: bytes, revision: int) -> bytes:
         """A live status for the hub's time, and the policy where it changed."""
         received_wall_ns, received_boot_ns = self.clock.wall_ns(), self.clock.boot_ns()
         unproven = message.peek(data, Status)
@@ -105,9 +118,12 @@ class Desk:
         self.roster.spend(agent, received_boot_ns)
         scope = self.board.scope(agent)
         own = tuple(one for one in status.targets if scope.check(one.link, one.target))
-        known = msgspec.structs.replace(status, targets=own)
-        self.board.live.hear(agent, known, received_boot_ns, received_wall_ns)
-        policy, digest = self.board.fleet.policy(agent.node)
+        told = None if status.throughput is None else _own_tests(scope, status.throughput)
+        known = msgspec.structs.replace(status, targets=own, throughput=told)
+        newest = self.board.live.hear(agent, known, received_boot_ns, received_wall_ns)
+        if told is not None and newest:
+            await self.slots.hear(agent, told)
+        policy, digest = self.board.fleet.policy(agent.node, revision)
         return message.sign(
             StatusReply(
                 nonce=status.nonce,
@@ -115,6 +131,7 @@ class Desk:
                 policy=None if status.policy_digest == digest else policy,
                 rewind=await self._lost(agent, status),
                 catchup_bytes_per_s=self.catchup_bytes_per_s,
+                orders=self.slots.orders_for(agent.node) if revision >= 2 else (),
             ),
             self.identity.signing,
         )
@@ -134,3 +151,9 @@ class Desk:
                 agent.agent_id.hex(),
             )
         return not held
+
+
+def _own_tests(scope: Scope, told: ThroughputStatus) -> ThroughputStatus:
+    """Of what an agent tells, what is its own."""
+    own = tuple(one for one in told.links if scope.check(one.link))
+    return msgspec.structs.replace(told, links=own)

@@ -12,6 +12,7 @@ from collector.ledger import Agent, Ledger
 from collector.reading import Scope
 from collector.roster import Roster
 from collector.sessions import Session, SessionTable
+from wire.message import REVISION
 from wire.policy import Policy
 from wire.token import stamp_key
 
@@ -33,7 +34,7 @@ class Fleet:
         self.ssids: dict[str, int] = {}
         self.owners: dict[str, Agent] = {}
         """The newest active agent of every node."""
-        self._policies: dict[str, tuple[Policy, str]] = {}
+        self._policies: dict[tuple[str, int], tuple[Policy, str]] = {}
         self._scopes: dict[str, Scope] = {}
         self._keys: dict[bytes, bytes] = {}
 
@@ -67,12 +68,15 @@ class Fleet:
             self._keys[agent.agent_id] = key
         return key
 
-    def policy(self, node: str) -> tuple[Policy, str]:
-        """What the node's agent is to measure, and the digest it will quote."""
-        if node not in self._policies:
-            policy = self.inventory.policy(node, self._reflector(), self.ssids)
-            self._policies[node] = (policy, policy.digest())
-        return self._policies[node]
+    def policy(self, node: str, revision: int = REVISION) -> tuple[Policy, str]:
+        """What the node's agent is to measure, as far as a reader of this revision of the wire
+        format takes it, and the digest it will quote."""
+        key = node, min(revision, REVISION)
+        if key not in self._policies:
+            whole = self.inventory.policy(node, self._reflector(), self.ssids)
+            policy = whole.at_revision(revision)
+            self._policies[key] = (policy, policy.digest())
+        return self._policies[key]
 
     def scope(self, agent: Agent) -> Scope:
         """Links that this agent may speak of."""

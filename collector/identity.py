@@ -45,3 +45,19 @@ def load_or_make(data_dir: Path) -> Identity:
         Ed25519PrivateKey.from_private_bytes(data[:32]),
         X25519PrivateKey.from_private_bytes(data[32:]),
     )
+
+
+TOKEN_FILE = "operator.token"
+
+
+def operator_token(data_dir: Path) -> str:
+    """What an operator's program shows to order a test: made on first use, readable by the
+    collector's user only. Raises ValueError if the file is damaged."""
+    file = data_dir / TOKEN_FILE
+    if not file.exists():
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        create_durably(file, os.urandom(32).hex().encode() + b"\n", mode=0o600)
+    token = file.read_text(encoding="ascii").strip()
+    if len(token) < 32:
+        raise ValueError(f"{file}: expected 64 hex digits; remove it to have a new one made")
+    return token

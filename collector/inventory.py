@@ -5,16 +5,28 @@ says. The inventory also makes each node's policy: what its agent is told to mea
 """
 
 from collections import Counter
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
+from collector.plans import LinkThroughput, Promise, plan_of
 from collector.reading import CPE_TARGET
 from collector.settings import check_literal
 from runtime.settings import SettingsError, load
-from wire.policy import MAX_TARGETS, DeviceValue, Policy, Role, Seconds, Target, Transport
+from wire.plan import ThroughputPlan
+from wire.policy import (
+    MAX_PLANS,
+    MAX_TARGETS,
+    DeviceValue,
+    Policy,
+    Role,
+    Seconds,
+    Target,
+    Transport,
+)
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}\Z")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
@@ -106,6 +118,8 @@ class Link(_Row, frozen=True, kw_only=True):
     size: Annotated[int, msgspec.Meta(ge=0, le=9000)] = 0
     dscp: Annotated[int, msgspec.Meta(ge=0, le=63)] = 0
     targets: tuple[LinkTarget, ...] = ()
+    throughput: LinkThroughput | None = None
+    """Throughput tests of this link; none without it."""
 
     def __post_init__(self) -> None:
         if self.cpe_address is not None:
@@ -137,9 +151,29 @@ class ReflectorAddress(msgspec.Struct, frozen=True):
 class Inventory:
     """Nodes and links that fit together."""
 
-    def __init__(self, nodes: tuple[Node, ...], links: tuple[Link, ...]) -> None:
+    def __init__(
+        self,
+        nodes: tuple[Node, ...],
+        links: tuple[Link, ...],
+        promised: Callable[[str], Promise | None] = lambda _: None,
+    ) -> None:
+        """`promised`: the rates of a link's contract, for plans that name none."""
         self.nodes = {node.id: node for node in nodes}
         self.links = {link.id: link for link in links}
+        self.plans: dict[str, ThroughputPlan] = {}
+        """By link."""
+        for link in links:
+            plan = self._plan(link, promised)
+            if plan is not None:
+                self.plans[link.id] = plan
+
+    def _plan(self, link: Link, promised: Callable[[str], Promise | None]) -> ThroughputPlan | None:
+        if link.throughput is None:
+            return None
+        node = self.nodes.get(link.node)
+        village = node is not None and node.kind is NodeKind.DESA
+        plan = plan_of(link.id, link.throughput, promised(link.id), village=village)
+        return None if plan is None else msgspec.structs.replace(plan, interface=link.interface)
 
     def links_of(self, node: str) -> list[Link]:
         """The links of a node, in the file's order."""
@@ -158,7 +192,8 @@ class Inventory:
                 for link in self.links.values()
                 if link.cpe_address is not None
             )
-        return Policy(node=node, targets=tuple(targets))
+        plans = tuple(self.plans[link.id] for link in self.links_of(node) if link.id in self.plans)
+        return Policy(node=node, targets=tuple(targets), throughput=plans)
 
 
 def _stamp(link: Link, hub: ReflectorAddress, ssid: int) -> Target:
@@ -200,7 +235,24 @@ def _unique(file: Path, rows: str, key: str, values: list[str]) -> None:
         places[one] = at
 
 
-def read(nodes_file: Path, links_file: Path) -> Inventory:
+def _check_gate(links_file: Path, at: int, link: Link) -> None:
+    """The gate's counters are those of an SNMP target of the same link."""
+    if link.throughput is None or link.throughput.gate.target is None:
+        return
+    wanted = link.throughput.gate.target
+    target = next((one for one in link.targets if one.name == wanted), None)
+    place = f"{links_file}: links[{at}].throughput.gate.target"
+    if target is None or target.probe != "snmp":
+        raise SettingsError(f"{place}: {wanted!r} is no target of this link with probe snmp")
+    if target.device_interface is None:
+        raise SettingsError(f"{place}: target {wanted!r} names no device_interface to read")
+
+
+def read(
+    nodes_file: Path,
+    links_file: Path,
+    promised: Callable[[str], Promise | None] = lambda _: None,
+) -> Inventory:
     """Both files, checked against each other. Raises SettingsError."""
     nodes = load(nodes_file, _NodesFile).nodes
     links = load(links_file, _LinksFile).links
@@ -214,13 +266,22 @@ def read(nodes_file: Path, links_file: Path) -> Inventory:
             )
         names = [target.name for target in link.targets]
         _unique(links_file, f"links[{at}].targets", "name", names)
+        _check_gate(links_file, at, link)
+    _check_counts(links_file, links)
+    return Inventory(nodes, links, promised)
+
+
+def _check_counts(links_file: Path, links: tuple[Link, ...]) -> None:
+    """A policy can carry them."""
     targets: Counter[str] = Counter()
+    plans: Counter[str] = Counter()
     for link in links:
         targets[link.node] += 1 + len(link.targets)
-    for node_id, count in targets.items():
-        if count > MAX_TARGETS:
-            raise SettingsError(
-                f"{links_file}: the links of node {node_id!r} have {count} targets,"
-                f" at most {MAX_TARGETS}"
-            )
-    return Inventory(nodes, links)
+        plans[link.node] += link.throughput is not None
+    for counts, what, most in ((targets, "targets", MAX_TARGETS), (plans, "throughput", MAX_PLANS)):
+        for node_id, count in counts.items():
+            if count > most:
+                raise SettingsError(
+                    f"{links_file}: the links of node {node_id!r} have {count} {what},"
+                    f" at most {most}"
+                )

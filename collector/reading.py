@@ -16,6 +16,7 @@ from wire.errors import Refusal, WireError
 from wire.journal import Anchor, Gap, Heartbeat
 from wire.observation import Train
 from wire.policy import MAX_TARGETS
+from wire.transfer import Transfer
 
 CPE_TARGET = "cpe"
 """Name of the target by which the prober beside the hub knows every link's CPE."""
@@ -119,7 +120,12 @@ def read(batch: Batch, received_wall_ns: int, scope: Scope) -> Entry:
     details = [record for record in records if isinstance(record, DetailRecord)]
     for detail in details:
         scope.check(detail.link, detail.target)
+    transfers = tuple(record for record in records if isinstance(record, Transfer))
+    for transfer in transfers:
+        scope.check(transfer.link)
     targets = tuple(_target_summary(trains) for trains in groups.values())
     beats = [record for record in records if isinstance(record, Heartbeat)]
     beat = max(beats, key=lambda one: one.boot_ns, default=None)
-    return Entry(batch, received_wall_ns, targets, events, gaps, newest, tuple(details), beat)
+    return Entry(
+        batch, received_wall_ns, targets, events, gaps, newest, tuple(details), beat, transfers
+    )

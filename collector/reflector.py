@@ -41,6 +41,13 @@ _SO_RCVBUFFORCE = 33
 _SO_RXQ_OVFL = 40
 _IP_PKTINFO = 8
 _IP_RECVTTL = 12
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER = 10, 23
+_PMTUDISC_PROBE = 3
+"""Answers are as long as their questions and never in fragments, so that a way back that is
+narrower than the way there shows."""
+
+_MSG_PROBE = 0x10
+"""Find the way and send nothing."""
 
 _TIMESPEC = struct.Struct("=qq")
 _PKTINFO = struct.Struct("=I4s4s")
@@ -56,6 +63,7 @@ _OPTIONS = {
         (socket.IPPROTO_IP, _IP_RECVTTL, 1),
         (socket.IPPROTO_IP, socket.IP_RECVTOS, 1),
         (socket.IPPROTO_IP, socket.IP_TTL, _TTL),
+        (socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_PROBE),
     ],
     socket.AF_INET6: [
         (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1),
@@ -63,6 +71,7 @@ _OPTIONS = {
         (socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1),
         (socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1),
         (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, _TTL),
+        (socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE),
     ],
 }
 
@@ -169,28 +178,35 @@ class Reflector:
         )
         if isinstance(heard, DropReason):
             return heard, ""
+        key = heard.key
         control = _control(sock.family, arrival)
+        draft = self._draft(heard, arrival, data)
         try:
-            sock.sendmsg([self._reply(heard, arrival, data)], control, 0, asker.address)
+            # The way is walked once without a packet: cold, it takes several times as long, and
+            # whatever lies behind the last look at the clock stays in the agent's round trip.
+            sock.sendmsg([draft], control, _MSG_PROBE, asker.address)
+            sent_wall_ns = self._clock.wall_ns()
+            stamp.set_timestamp(draft, stamp.ntp64(sent_wall_ns), key)
+            sock.sendmsg([draft], control, 0, asker.address)
         except OSError as error:
             return self._table.drop(DropReason.SOCKET_ERROR), str(error)
         self.reflected += 1
+        if arrival.received_wall_ns is not None:
+            residence_ns = sent_wall_ns - arrival.received_wall_ns
+            self._longest_ns = max(self._longest_ns or residence_ns, residence_ns)
         return None, ""
 
-    def _reply(self, heard: Heard, arrival: _Arrival, data: bytes) -> bytes:
+    def _draft(self, heard: Heard, arrival: _Arrival, data: bytes) -> bytearray:
+        """The answer, but for the moment at which it leaves."""
         sender, counter, key = heard
         base = stamp.OPEN_BYTES if key is None else stamp.AUTHENTICATED_BYTES
         received_wall_ns = arrival.received_wall_ns
-        sent_wall_ns = self._clock.wall_ns()
         if received_wall_ns is None:
             self.without_kernel_stamp += 1
-            received_wall_ns = sent_wall_ns
-        residence_ns = sent_wall_ns - received_wall_ns
-        if self._longest_ns is None or residence_ns > self._longest_ns:
-            self._longest_ns = residence_ns
+            received_wall_ns = self._clock.wall_ns()
         packet = stamp.ReflectorPacket(
             counter,
-            stamp.ntp64(sent_wall_ns),
+            0,
             self._estimate,
             sender.ssid,
             stamp.ntp64(received_wall_ns),
@@ -199,7 +215,7 @@ class Reflector:
             sender.error_estimate,
             arrival.ttl,
         )
-        return stamp.pack_reflector(packet, key, data[base:])
+        return stamp.draft_reflector(packet, key, data[base:])
 
     def _arrival(self, sock: socket.socket, ancillary: _Ancillary) -> _Arrival:
         received_wall_ns, ttl, tos, pktinfo = None, 0, 0, b""

@@ -5,6 +5,7 @@ collector/contracts.py), because they change every week and this file does not.
 """
 
 import ipaddress
+import ssl
 from pathlib import Path
 from typing import Annotated
 
@@ -59,6 +60,25 @@ class StampSettings(Section, frozen=True, kw_only=True):
             check_literal(self.address)
 
 
+class ThroughputSettings(Section, frozen=True, kw_only=True):
+    """Throughput tests: what they may cost the hub. See docs/throughput-schedule.md."""
+
+    address: str | None = None
+    """Literal address at which agents reach the throughput server; by default stamp.address."""
+    capacity_mbps: Positive | None = None
+    """Megabits per second that all tests together may load the hub with, in each direction.
+    70 % of its port at most; without it there are no tests."""
+
+    @property
+    def capacity_bits_per_s(self) -> int | None:
+        """None: no tests."""
+        return None if self.capacity_mbps is None else round(self.capacity_mbps * 1e6)
+
+    def __post_init__(self) -> None:
+        if self.address is not None:
+            check_literal(self.address)
+
+
 class LimitSettings(Section, frozen=True, kw_only=True):
     """What one agent, and all together, may ask for."""
 
@@ -72,6 +92,66 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     """Seconds within which a request's body has to arrive, once its header has."""
     catchup_bytes_per_s: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Upper bound told to agents for their backlog; none by default."""
+
+
+class BasicAuth(Section, frozen=True, kw_only=True):
+    """Name and password for an endpoint."""
+
+    username: str
+    password_file: str
+    """Relative to the settings file; its first line is the password."""
+
+
+HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]+\Z")]
+LabelName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*\Z")]
+_OWN_HEADERS = frozenset({"content-type", "content-encoding", "content-length", "host"})
+_OWN_LABELS = frozenset({"link", "node", "target", "state"})
+
+
+class EndpointSettings(Section, frozen=True, kw_only=True):
+    """A store that settled series are sent to, with their own times (docs/backfill.md)."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}\Z")]
+    """By which its progress is remembered: a new name begins anew."""
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s]+\Z")]
+    """Of its remote write receiver, such as http://127.0.0.1:9090/api/v1/write."""
+    headers: dict[HeaderName, str] = {}
+    header_files: dict[HeaderName, str] = {}
+    """Headers whose values are the first lines of files, for secrets."""
+    basic_auth: BasicAuth | None = None
+    ca_file: str | None = None
+    """PEM certificates that sign the endpoint's own, besides the machine's."""
+    max_age_s: Positive = 604_800.0
+    """The store takes nothing older; not more than Prometheus' out_of_order_time_window."""
+    batch_samples: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 5000
+    """Most samples in one request."""
+    timeout_s: Positive = 30.0
+    """An endpoint that has not answered by then is tried again."""
+    labels: dict[LabelName, str] = {}
+    """Added to every series."""
+
+    def __post_init__(self) -> None:
+        for name in (*self.headers, *self.header_files):
+            if name.lower() in _OWN_HEADERS:
+                raise ValueError(f"header {name!r} is not yours to set")
+        twice = {name.lower() for name in self.headers} & {
+            name.lower() for name in self.header_files
+        }
+        if twice:
+            raise ValueError(f"header {min(twice)!r} is in headers and in header_files")
+        authorised = {name.lower() for name in (*self.headers, *self.header_files)}
+        if self.basic_auth is not None and "authorization" in authorised:
+            raise ValueError("basic_auth and a header 'Authorization' do not go together")
+        for label in self.labels:
+            if label in _OWN_LABELS or label.startswith("__"):
+                raise ValueError(f"label {label!r} is not yours to set")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that it names."""
+        auth = () if self.basic_auth is None else (self.basic_auth.password_file,)
+        ca = () if self.ca_file is None else (self.ca_file,)
+        return (*self.header_files.values(), *auth, *ca)
 
 
 class CollectorSettings(Section, frozen=True, kw_only=True):
@@ -90,10 +170,17 @@ class CollectorSettings(Section, frozen=True, kw_only=True):
     http: HttpSettings = HttpSettings()
     stamp: StampSettings = StampSettings()
     limits: LimitSettings = LimitSettings()
+    throughput: ThroughputSettings = ThroughputSettings()
     silence_after_s: Positive = 5.0
     """An agent not heard by the reflector for this long is silent (its link UNKNOWN)."""
+    backfill: tuple[EndpointSettings, ...] = ()
+    """Where settled series are sent to; nowhere by default."""
 
     def __post_init__(self) -> None:
+        names = [one.name for one in self.backfill]
+        for k, name in enumerate(names):
+            if name in names[:k]:
+                raise ValueError(f"backfill[{k}].name: {name!r} is given twice")
         if (self.http.cert_file is None) != (self.http.key_file is None):
             raise ValueError("http: cert_file and key_file go together")
 
@@ -122,10 +209,23 @@ class Located(msgspec.Struct, frozen=True):
         return usual if usual.exists() else None
 
 
+def _check_ca(place: str, file: Path) -> None:
+    try:
+        ssl.create_default_context(cafile=str(file))
+    except OSError as error:
+        raise SettingsError(f"{place}: {file}: expected certificates in PEM form") from error
+
+
 def read(file: Path) -> Located:
     """collector.yaml. Raises SettingsError."""
     located = Located(load(file, CollectorSettings), file.resolve())
     for name in (located.settings.http.cert_file, located.settings.http.key_file):
         if name is not None and not located.path(name).is_file():
             raise SettingsError(f"{file}: http: no file {located.path(name)}")
+    for k, endpoint in enumerate(located.settings.backfill):
+        for name in endpoint.files:
+            if not located.path(name).is_file():
+                raise SettingsError(f"{file}: backfill[{k}]: no file {located.path(name)}")
+        if endpoint.ca_file is not None:
+            _check_ca(f"{file}: backfill[{k}].ca_file", located.path(endpoint.ca_file))
     return located

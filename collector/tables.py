@@ -55,15 +55,21 @@ def _agent_id(text: str) -> bytes:
         raise ValueError(f"agent {text!r}: expected 32 hex digits, see `agents`") from error
 
 
-def fetch_links(url: str) -> list[dict[str, Any]]:
-    """/api/v1/links of a running collector. Raises OSError or ValueError."""
+def fetch(url: str, path: str) -> list[dict[str, Any]]:
+    """A list of the API of a running collector. Raises OSError or ValueError."""
     # The collector may have a certificate of the agency's own; nothing secret is asked or told.
     context = ssl._create_unverified_context() if url.startswith("https") else None
-    with urllib.request.urlopen(f"{url}/api/v1/links", timeout=5, context=context) as answer:
+    with urllib.request.urlopen(f"{url}{path}", timeout=5, context=context) as answer:
         return list(json.load(answer))
 
 
-def _url(located: Located) -> str:
+def fetch_links(url: str) -> list[dict[str, Any]]:
+    """/api/v1/links of a running collector. Raises OSError or ValueError."""
+    return fetch(url, "/api/v1/links")
+
+
+def local_url(located: Located) -> str:
+    """Where the collector of these settings answers on this machine."""
     http = located.settings.http
     host = "127.0.0.1" if http.host in ("0.0.0.0", "::") else http.host
     return f"{'https' if http.cert_file else 'http'}://{host}:{http.port}"
@@ -71,7 +77,7 @@ def _url(located: Located) -> str:
 
 def links(config: Path, *, as_json: bool, url: str | None) -> None:
     """Print all links as known now. Raises SettingsError, OSError or ValueError."""
-    at = url or _url(read(config))
+    at = url or local_url(read(config))
     try:
         rows = fetch_links(at)
     except OSError as error:
@@ -111,12 +117,13 @@ def _answers(config: Path, link: str | None) -> Iterator[Answers]:
         raise ValueError(f"{links_file}: no link {link!r}; known: {known}")
     ledger = SqliteLedger(located.data_dir / "ledger.db")
     try:
-        behind = DerivedStore(ledger).behind()
+        derived = DerivedStore(ledger)
+        behind = derived.behind()
         if behind:
             sys.stderr.write(
                 f"note: {behind} batches are not judged yet: the running collector does that\n"
             )
-        yield Answers(OutageStore(ledger), lambda: (both, promised))
+        yield Answers(OutageStore(ledger), derived, lambda: (both, promised))
     finally:
         ledger.close()
 
@@ -154,12 +161,41 @@ def outages(config: Path, wanted: Wanted, cause: str | None) -> None:
             sys.stdout.write(f"{number}: {row['why']}\n")
 
 
-def availability(config: Path, wanted: Wanted) -> None:
-    """Print a month's availability. Raises SettingsError, LedgerError or ValueError."""
+def events(config: Path, wanted: Wanted) -> None:
+    """Print what several links had in common. Raises SettingsError, LedgerError or ValueError."""
+    with _answers(config, None) as answers:
+        zone = answers.zone(None)
+        span = FOR_EVER if wanted.month is None else Month.parse(wanted.month, zone).span
+        rows = [told.event(one) for one in answers.events(span)]
+    if wanted.as_json:
+        show(rows, as_json=True)
+        return
+    local = timezone(timedelta(seconds=zone.offset_s), zone)
+    show(
+        [
+            {
+                "event": row["event"],
+                "cause": row["cause"],
+                f"began ({zone})": _moment(row["start_s"], local),
+                f"ended ({zone})": _moment(row["end_s"], local) or "lasts",
+                "links": ", ".join(row["links"]),
+            }
+            for row in rows
+        ],
+        as_json=False,
+    )
+
+
+def delays(config: Path, wanted: Wanted) -> None:
+    """Print a month's delays. Raises SettingsError, LedgerError or ValueError."""
     now_s = SystemClock().wall_ns() // 1_000_000_000
     with _answers(config, wanted.link) as answers:
         links = None if wanted.link is None else [wanted.link]
-        rows = [told.availability(one) for one in answers.availability(wanted.month, now_s, links)]
+        rows = [
+            {"link": answer.link, **told.delays(one)}
+            for answer in answers.availability(wanted.month, now_s, links)
+            for one in answers.delays(answer)
+        ]
     if wanted.as_json:
         show(rows, as_json=True)
         return
@@ -167,13 +203,43 @@ def availability(config: Path, wanted: Wanted) -> None:
         [
             {
                 "link": row["link"],
-                "contract": row["contract"],
+                "target": row["target"],
+                "packets": row["packets"],
+                "loss": _percent(row["loss_ratio"]),
+                "limit": _percent(row["loss_limit"]),
+                "median": _milliseconds(row["p50_s"]),
+                "95 %": _milliseconds(row["p95_s"]),
+                "99 %": _milliseconds(row["p99_s"]),
+                "RTT limit": _milliseconds(row["rtt_limit_s"]),
+                "RTT": row["rtt_verdict"] or "",
+                "losses": row["loss_verdict"] or "",
+            }
+            for row in rows
+        ],
+        as_json=False,
+    )
+
+
+def availability(config: Path, wanted: Wanted) -> None:
+    """Print a month's availability. Raises SettingsError, LedgerError or ValueError."""
+    now_s = SystemClock().wall_ns() // 1_000_000_000
+    with _answers(config, wanted.link) as answers:
+        links = None if wanted.link is None else [wanted.link]
+        rows = [
+            told.availability(one) | told.violations(answers.violations(one))
+            for one in answers.availability(wanted.month, now_s, links)
+        ]
+    if wanted.as_json:
+        show(rows, as_json=True)
+        return
+    show(
+        [
+            {
+                "link": row["link"],
                 "month": row["month"] + ("" if row["complete"] else " so far"),
                 "target": _percent(row["target"]),
                 "low": _percent(row["availability_low"]),
-                "point": _percent(row["availability_point"]),
                 "high": _percent(row["availability_high"]),
-                "known": _percent(row["coverage"]),
                 "down": _length(row["down_s"]),
                 "unknown": _length(row["unknown_s"]),
                 "excluded": _length(row["excluded_s"]),
@@ -201,6 +267,10 @@ def _length(seconds: float | None) -> str:
     return f"{sign}{minutes} min {rest:02} s" if minutes else f"{sign}{rest} s"
 
 
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.4g} ms"
+
+
 def _percent(ratio: float | None) -> str:
     """Cut and not rounded: 99.4999 % must not read as a target of 99.5 % that was met."""
     if ratio is None:
@@ -216,7 +286,7 @@ def show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
         return
     table = Table()
     for name in rows[0] if rows else ("nothing here",):
-        table.add_column(name.removesuffix("_s").replace("_", " "))
+        table.add_column(name.removesuffix("_s").replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else _cell(value) for value in row.values()))
     Console().print(table)

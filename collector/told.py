@@ -3,12 +3,15 @@
 One form for the API and the command line; docs/openapi.yaml describes it.
 """
 
+import math
 from fractions import Fraction
 from typing import Any
 
-from collector.answers import MonthAnswer
+from collector.answers import Common, History, MonthAnswer, TargetAnswer
 from collector.audit.evidence import Span
+from collector.audit.histogram import Between
 from collector.audit.intervals import Edge
+from collector.audit.violations import Violations
 from collector.audit.why import sentence
 from collector.ledger.outages import Kept, Lane
 
@@ -47,6 +50,70 @@ def outage(kept: Kept) -> dict[str, Any]:
         "settled": one.settled,
         "withdrawn": kept.withdrawn,
     }
+
+
+def history(found: History) -> dict[str, Any]:
+    """All that was said of one outage."""
+    return {
+        "revisions": [outage(one) for one in found.revisions],
+        "settled_by": None if found.settled_by is None else list(found.settled_by),
+    }
+
+
+def event(one: Common) -> dict[str, Any]:
+    """What several links had in common; `end_s` null while it lasts for one of them."""
+    ends = [kept.outage.end for kept in one.outages]
+    known = [end.at_s for end in ends if end is not None]
+    return {
+        "event": one.event,
+        "start_s": min(kept.outage.start.at_s for kept in one.outages),
+        "end_s": max(known) if len(known) == len(ends) else None,
+        "cause": one.outages[0].outage.cause,
+        "links": sorted({kept.outage.link for kept in one.outages}),
+        "outages": [kept.id for kept in one.outages],
+    }
+
+
+def violations(found: Violations) -> dict[str, Any]:
+    """Loss beside the outages (RFC 9544, MEF 10.3)."""
+    return {
+        "violated_intervals": found.bad_available,
+        "violated_ratio": _ratio(found.violated_ratio),
+        "severely_violated_intervals": found.severe,
+        "severely_violated_ratio": _ratio(found.severe_ratio),
+        "consecutive_loss_runs": found.consecutive,
+        "micro_outages": [_span(Span(one.start_s, one.end_s)) for one in found.micro],
+    }
+
+
+def _between(found: Between | None) -> tuple[float | None, float | None]:
+    """Bounds in seconds; null where there is none, and for a lost packet's infinite time."""
+    if found is None:
+        return None, None
+    finite = (one if math.isfinite(one) else None for one in found)
+    low_s, high_s = finite
+    return low_s, high_s
+
+
+def delays(one: TargetAnswer) -> dict[str, Any]:
+    """One target in one month: percentiles as the bounds of their bucket, lost packets last."""
+    row: dict[str, Any] = {
+        "target": one.target,
+        "reach": one.reach,
+        "packets": one.histogram.sent,
+        "lost": one.histogram.lost,
+        "loss_ratio": _ratio(one.loss.found),
+        "loss_limit": _ratio(one.loss.limit),
+        "loss_verdict": one.loss.judgement,
+        "batches_left_out": one.left_out,
+        "rtt_percentile": 100 * one.rtt.share,
+        "rtt_limit_s": one.rtt.limit_s,
+        "rtt_verdict": one.rtt.judgement,
+    }
+    row["rtt_low_s"], row["rtt_high_s"] = _between(one.rtt.found)
+    for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+        _, row[f"{name}_s"] = _between(one.histogram.percentile(share))
+    return row
 
 
 def availability(answer: MonthAnswer) -> dict[str, Any]:

@@ -5,6 +5,7 @@ must not look like health.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -39,6 +40,19 @@ async def run_until(
         await stop.wait()
         for task in running:
             task.cancel()
+
+
+async def end_child(process: asyncio.subprocess.Process, within_s: float = 2.0) -> None:
+    """End a child process that ends with its stdin, or is killed; it is gone on return."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        async with asyncio.timeout(within_s):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 async def every(interval_s: float, act: Callable[[], Awaitable[None]]) -> None:

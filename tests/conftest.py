@@ -5,8 +5,13 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from runtime.lab.build import available
+
+# Tests do not time things: a busy machine is no failure.
+settings.register_profile("pantau", deadline=None)
+settings.load_profile("pantau")
 
 
 @pytest.fixture(autouse=True)
@@ -22,5 +27,6 @@ def _logging_as_it_was() -> Iterator[None]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("lab") and (reason := available()) is not None:
         pytest.skip(reason)
-    if item.get_closest_marker("prometheus") and shutil.which("prometheus") is None:
-        pytest.skip("needs the Debian package prometheus")
+    for mark, program in (("prometheus", "prometheus"), ("victoria", "victoria-metrics")):
+        if item.get_closest_marker(mark) and shutil.which(program) is None:
+            pytest.skip(f"needs the Debian package {program}")

@@ -15,6 +15,7 @@ from wire.detail import Exchange, Path, Power, Reading, Resolution
 from wire.errors import Refusal, WireError
 from wire.journal import ClockStep, Gap, Heartbeat, Settings, Start, Stop
 from wire.observation import Train
+from wire.transfer import Transfer
 
 MAX_BODY_BYTES = 256 * 1024
 """Largest compressed body."""
@@ -36,6 +37,7 @@ Record = (
     | Path
     | Reading
     | Power
+    | Transfer
 )
 
 _EMPTY_BLOCK = b"\x01\x00\x00"

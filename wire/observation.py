@@ -56,8 +56,9 @@ class Outcome(IntEnum):
         return self in _LOST
 
 
-_LOST = frozenset({Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.TTL_EXPIRED, Outcome.BAD_REPLY})
-_ROUND_TRIP = frozenset({Outcome.OK, Outcome.REFUSED})
+# Tuples: the hash of an enum's member is computed in Python, and every packet would pay for it.
+_LOST = (Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.TTL_EXPIRED, Outcome.BAD_REPLY)
+_ROUND_TRIP = (Outcome.OK, Outcome.REFUSED)
 
 
 class StampSource(IntEnum):
@@ -149,7 +150,7 @@ class Train(
             column = getattr(self, name)
             if column is not None and len(column) != rows:
                 raise ValueError(f"{name} has {len(column)} rows where send_us has {rows}")
-        if any(b < a for a, b in zip(self.send_us, self.send_us[1:], strict=False)):
+        if sorted(self.send_us) != self.send_us:
             raise ValueError("send_us goes backwards")
         if rows and self.end_boot_ns > MAX_NS:
             raise ValueError("send_us runs past the end of the boot clock")

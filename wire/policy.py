@@ -1,7 +1,6 @@
 """What the hub tells a node to do: targets, data and never code."""
 
 import hashlib
-from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
@@ -9,9 +8,12 @@ import msgspec
 
 from wire.detail import MAX_VALUES, Oid
 from wire.observation import Name
+from wire.plan import Gate, ThroughputPlan
 
 MAX_TARGETS = 2048
 """Targets of one node: a village has five, the prober beside the hub one for every CPE."""
+MAX_PLANS = 64
+"""Links of one node that are tested for throughput."""
 Seconds = Annotated[float, msgspec.Meta(ge=0.01, le=86_400)]
 
 
@@ -86,11 +88,15 @@ class Target(
     """Where a power target reads: `sysfs:FOLDER`, `nut:UPS@HOST[:PORT]`, `gpio:FILE`."""
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Policy(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """One node's orders, whole: a new policy replaces the old one."""
 
     node: Name
     targets: Annotated[tuple[Target, ...], msgspec.Meta(max_length=MAX_TARGETS)]
+    throughput: Annotated[tuple[ThroughputPlan, ...], msgspec.Meta(max_length=MAX_PLANS)] = ()
+    """Plans for throughput tests, one a link at most; for agents that read revision 2."""
 
     def __post_init__(self) -> None:
         seen: set[tuple[str, str]] = set()
@@ -98,6 +104,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if (target.link, target.name) in seen:
                 raise ValueError(f"target {target.name} of link {target.link} is there twice")
             seen.add((target.link, target.name))
+        links = [plan.link for plan in self.throughput]
+        if len(set(links)) < len(links):
+            raise ValueError("a link has two throughput plans")
 
     def digest(self) -> str:
         """SHA-256 over the policy's canonical JSON, in hex: the same for equal policies.
@@ -105,13 +114,25 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         What equals its default is left out by value; `omit_defaults` asks for identity, which a
         number that was written out does not have.
         """
-        told = [
-            {field.name: value for field, value in _values(one) if value != field.default}
-            for one in self.targets
-        ]
-        canonical = msgspec.json.encode({"node": self.node, "targets": told}, order="sorted")
+        told: dict[str, object] = {
+            "node": self.node,
+            "targets": [_told(target) for target in self.targets],
+        }
+        if self.throughput:
+            told["throughput"] = [_told(plan) for plan in self.throughput]
+        canonical = msgspec.json.encode(told, order="sorted")
         return hashlib.sha256(canonical).hexdigest()
 
+    def at_revision(self, revision: int) -> "Policy":
+        """What of it a reader of this revision of the wire format takes."""
+        return self if revision >= 2 else msgspec.structs.replace(self, throughput=())
 
-def _values(target: Target) -> Iterator[tuple[msgspec.structs.FieldInfo, object]]:
-    return ((field, getattr(target, field.name)) for field in msgspec.structs.fields(target))
+
+def _told(one: msgspec.Struct) -> dict[str, object]:
+    """What is not default, also inside."""
+    told = {}
+    for field in msgspec.structs.fields(one):
+        value = getattr(one, field.name)
+        if value != field.default:
+            told[field.name] = _told(value) if isinstance(value, Gate) else value
+    return told

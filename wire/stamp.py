@@ -23,6 +23,8 @@ _SENDER = struct.Struct(">IQHH28x")
 _SENDER_AUTH = struct.Struct(">I12xQHH68x")
 _REFLECTOR = struct.Struct(">IQHHQIQH2xB3x")
 _REFLECTOR_AUTH = struct.Struct(">I12xQHH4xQ8xI12xQH6xB15x")
+_TIMESTAMP = struct.Struct(">Q")
+_TIMESTAMP_AT, _TIMESTAMP_AT_AUTH = 4, 16
 
 
 class SenderPacket(NamedTuple):
@@ -107,8 +109,28 @@ def pack_sender(packet: SenderPacket, key: bytes | None = None, padding: int = 0
 
 def pack_reflector(packet: ReflectorPacket, key: bytes | None = None, rest: bytes = b"") -> bytes:
     """Octets of a reflector packet, followed by `rest`, the echoed octets after the base."""
-    layout = _REFLECTOR if key is None else _REFLECTOR_AUTH
-    return _sealed(layout.pack(*packet), key) + rest
+    return bytes(set_timestamp(draft_reflector(packet, key, rest), packet.timestamp, key))
+
+
+def draft_reflector(
+    packet: ReflectorPacket, key: bytes | None = None, rest: bytes = b""
+) -> bytearray:
+    """A reflector packet that lacks its transmit timestamp, and in authenticated mode its HMAC:
+    both come last, so that as little as possible lies between reading the clock and sending."""
+    if key is None:
+        return bytearray(_REFLECTOR.pack(*packet) + rest)
+    return bytearray(_REFLECTOR_AUTH.pack(*packet) + bytes(_HMAC_BYTES) + rest)
+
+
+def set_timestamp(draft: bytearray, timestamp: int, key: bytes | None = None) -> bytearray:
+    """Complete a draft: the NTP-64 time of transmission, then the HMAC over it."""
+    if key is None:
+        _TIMESTAMP.pack_into(draft, _TIMESTAMP_AT, timestamp)
+        return draft
+    _TIMESTAMP.pack_into(draft, _TIMESTAMP_AT_AUTH, timestamp)
+    digest = hmac.digest(key, memoryview(draft)[:_HMAC_OVER], "sha256")
+    draft[_HMAC_OVER:AUTHENTICATED_BYTES] = digest[:_HMAC_BYTES]
+    return draft
 
 
 def sender_ssid(data: bytes, *, authenticated: bool) -> int:

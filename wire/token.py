@@ -77,6 +77,15 @@ def stamp_key(private: X25519PrivateKey, peer: bytes, agent_id: bytes) -> bytes:
 
     X25519 (RFC 7748) then HKDF-SHA-256 (RFC 5869), bound to the agent.
     """
+    return _derive(private, peer, b"pantau-stamp-v1\x00" + agent_id)
+
+
+def slot_key(private: X25519PrivateKey, peer: bytes, agent_id: bytes, slot_id: bytes) -> bytes:
+    """Key (32 bytes) of one throughput slot, the same at both ends, never sent: who listens on
+    the way to the grant cannot use it."""
+    return _derive(private, peer, b"pantau-slot-v1\x00" + agent_id + slot_id)
+
+
+def _derive(private: X25519PrivateKey, peer: bytes, info: bytes) -> bytes:
     shared = private.exchange(X25519PublicKey.from_public_bytes(peer))
-    derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"pantau-stamp-v1\x00" + agent_id)
-    return derive.derive(shared)
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(shared)

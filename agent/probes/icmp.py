@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from functools import partial
 from struct import Struct
 
+from agent.many import sockaddr
 from agent.probes.site import Site, Unavailable, ground, refused_as, silent
 from agent.recorder import Flight, Stream
-from agent.sockets import IcmpChannel, IcmpNotPermitted, Refusal, Way, literal
+from agent.sockets import Destination, IcmpChannel, IcmpNotPermitted, Refusal, Way, literal
 from agent.stamps import Arrival
 from runtime.clock import SECOND
 from wire.observation import Outcome
@@ -26,9 +27,10 @@ _REQUEST = {socket.AF_INET: 8, socket.AF_INET6: 128}
 _REPLY = {socket.AF_INET: 0, socket.AF_INET6: 129}
 _NEXT_HEADER_ICMP = {socket.AF_INET: 1, socket.AF_INET6: 58}
 _SHARED_PER_S = 100
-"""Packets per second above which replies are read in batches at the next send: the kernel has
-stamped them, and a wake-up for each would cost more than everything else together. A packet whose
-kernel stamps cannot be believed is then late by up to that send, and says USER."""
+"""Packets per second above which packets leave in batches and replies are read at the next send:
+the kernel stamps them all, and a call and a wake-up for each would cost more than everything else
+together. A packet whose kernel stamps cannot be believed is then late by up to that send, and says
+USER."""
 NOT_PERMITTED = (
     "ICMP is not permitted: its targets are not measured"
     " (set net.ipv4.ping_group_range or give CAP_NET_RAW)"
@@ -44,11 +46,12 @@ def checksum(number: int) -> int:
 class _Seat:
     """A stream's place in a lane."""
 
-    __slots__ = ("address", "joined_ns", "lane", "padding", "sockaddr", "stream", "troubled", "way")
+    __slots__ = ("address", "joined_ns", "lane", "padding", "stream", "to", "troubled", "way")
 
     def __init__(self, stream: Stream) -> None:
         target = stream.target
-        family, self.sockaddr, self.address = literal(target.address)
+        family, address, self.address = literal(target.address)
+        self.to = Destination(address, sockaddr(family, address))
         self.way = Way(family, target.interface, target.dscp)
         self.stream = stream
         self.padding = bytes(target.size)
@@ -76,7 +79,7 @@ class _Lane:
         self._headed = self.channel.raw and self._family is socket.AF_INET
         """Arrivals begin with their IP header and checksums are ours: raw IPv4 sockets only."""
         same = _PACKET.pack(self._request, 0, 0, self._ident, 0, self._cookie, 0, 0)
-        self._sum = int.from_bytes(same, "big")
+        self._sum = int.from_bytes(same, "big") % 0xFFFF
 
     def join(self, seat: _Seat, now_ns: int) -> None:
         """Send for `seat` from now on; the lane it had hears out what it sent."""
@@ -98,19 +101,30 @@ class _Lane:
 
     def send(self, seat: _Seat, flight: Flight) -> None:
         """Send packet `flight`. Raises OSError."""
-        seq, index = flight.seq & 0xFFFF_FFFF, seat.stream.index
+        self.channel.send(self._packet(seat, flight.seq), flight, seat.to.address)
+
+    def send_many(self, due: Sequence[tuple[_Seat, Flight]]) -> dict[int, OSError]:
+        """Send all these; what went wrong, by place."""
+        packet = self._packet
+        return self.channel.send_many(
+            [packet(seat, flight.seq) for seat, flight in due],
+            [flight for _, flight in due],
+            [seat.to for seat, _ in due],
+        )
+
+    def _packet(self, seat: _Seat, whole: int) -> bytes:
+        seq, index = whole & 0xFFFF_FFFF, seat.stream.index
         low = seq & 0xFFFF
         sealed = checksum(self._sum + low + index + seq) if self._headed else 0
         packet = _PACKET.pack(self._request, 0, sealed, self._ident, low, self._cookie, index, seq)
-        self.channel.send(packet + seat.padding, flight, seat.sockaddr)
+        return packet + seat.padding
 
     def hear(self) -> None:
         """Take in what has arrived; transmit stamps come before the replies that need them."""
         for refusal in self.channel.refusals():
             self._hear_refusal(refusal)
         for arrival in self.channel.receive():
-            at = (arrival.data[0] & 15) * 4 if self._headed and arrival.data else 0
-            self._hear(arrival, at)
+            self._hear(arrival)
 
     def tidy(self, now_ns: int) -> None:
         """Forget the streams that left, once nothing can come for them."""
@@ -126,8 +140,9 @@ class _Lane:
                     flight.suspect = Outcome.LOCAL_ERROR
         self._dropped = dropped
 
-    def _hear(self, arrival: Arrival, at: int) -> None:
+    def _hear(self, arrival: Arrival) -> None:
         data = arrival.data
+        at = (data[0] & 15) * 4 if self._headed and data else 0
         if len(data) < at + _HEADER.size:
             return
         kind = data[at]
@@ -223,26 +238,49 @@ class IcmpProbe:
         self._count(-1 / stream.target.interval_s)
 
     def send(self, due: Sequence[tuple[Stream, int]]) -> int:
-        """Send these packets now, as one batch; returns the longest send call in nanoseconds."""
-        longest_ns = 0
-        for stream, seq in due:
-            seat = self._seats[stream.index]
-            flight = Flight(seq)
+        """Send these packets now; returns the longest send call in nanoseconds."""
+        flights = [(self._seats[stream.index], Flight(seq)) for stream, seq in due]
+        if self._shared:
+            self._send_many(flights)
+        else:
+            self._send_each(flights)
+        for lane in self._lanes:
+            lane.hear()
+        return max((flight.call_ns for _, flight in flights), default=0)
+
+    def _send_each(self, flights: Sequence[tuple[_Seat, Flight]]) -> None:
+        for seat, flight in flights:
             try:
                 lane = seat.lane or self._lane_of(seat)
                 lane.send(seat, flight)
             except OSError as error:
                 self._failed(seat, flight, error)
+            else:
+                self._left(seat, flight)
+
+    def _send_many(self, flights: Sequence[tuple[_Seat, Flight]]) -> None:
+        """All of a lane together, a moment and a call for many."""
+        batches: dict[_Lane, list[tuple[_Seat, Flight]]] = {}
+        for seat, flight in flights:
+            try:
+                lane = seat.lane or self._lane_of(seat)
+            except OSError as error:
+                self._failed(seat, flight, error)
                 continue
-            stream.launch(flight)
-            if flight.call_ns > longest_ns:
-                longest_ns = flight.call_ns
-            if seat.troubled:
-                seat.troubled = False
-                self._site.note(stream, None)
-        for lane in self._lanes:
-            lane.hear()
-        return longest_ns
+            batches.setdefault(lane, []).append((seat, flight))
+        for lane, batch in batches.items():
+            failures = lane.send_many(batch)
+            for k, (seat, flight) in enumerate(batch):
+                if k in failures:
+                    self._failed(seat, flight, failures[k])
+                else:
+                    self._left(seat, flight)
+
+    def _left(self, seat: _Seat, flight: Flight) -> None:
+        seat.stream.launch(flight)
+        if seat.troubled:
+            seat.troubled = False
+            self._site.note(seat.stream, None)
 
     def poll(self) -> None:
         """Take in everything that has arrived; renew what is silent, close what is not used."""

@@ -39,6 +39,7 @@ _REFUSED_AS = {
     (socket.AF_INET, 3): Outcome.UNREACHABLE,
     (socket.AF_INET, 11): Outcome.TTL_EXPIRED,
     (socket.AF_INET6, 1): Outcome.UNREACHABLE,
+    (socket.AF_INET6, 2): Outcome.UNREACHABLE,  # packet too big; in IPv4 a kind of type 3
     (socket.AF_INET6, 3): Outcome.TTL_EXPIRED,
 }
 

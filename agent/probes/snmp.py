@@ -5,23 +5,18 @@ the poll's first GET. Every poll leaves a Reading. Nothing is sent twice: a lost
 and the counters of the next one bridge it. What decodes devices' bytes is another process.
 """
 
-from collections.abc import Sequence
-
-from agent.credentials import Credentials, CredentialsError
+from agent.credentials import CredentialsError
 from agent.probes.attempt import Attempt, AttemptProbe, Ended
 from agent.probes.site import Site
 from agent.recorder import Stream
-from agent.snmp.form import Answer, Ask, Verb
-from agent.snmp.reading import Asker, DeviceReader, Failed
+from agent.snmp.asking import asker
+from agent.snmp.form import Answer
+from agent.snmp.reading import DeviceReader, Failed
 from agent.snmp.worker import Worker
 from agent.sockets import literal
-from runtime.clock import SECOND
 from wire.detail import Reading
 from wire.observation import Outcome
 
-PORT = 161
-_MARGIN_PARTS = 10
-"""The worker ends a poll so much before its timeout, so that it is the worker that says why."""
 _SILENT_POLLS = 3
 
 
@@ -32,7 +27,7 @@ class _Device:
         target = stream.target
         if target.credentials is None:
             raise ValueError("an SNMP target needs the name of its credentials")
-        _, _, self._host = literal(target.address)
+        literal(target.address)  # raises ValueError now and not at every poll
         self._reader = DeviceReader(target)
         self._site, self._worker, self._stream = site, worker, stream
         self._silent: int | None = 0
@@ -48,8 +43,9 @@ class _Device:
             credentials = self._site.credentials(target.credentials)
         except CredentialsError as error:
             return self._end(attempt, Answer(id=0, outcome=Outcome.LOCAL_ERROR, trouble=str(error)))
+        ask = asker(self._worker, self._site.clock, target, credentials)
         try:
-            reading = await self._reader.read(self._asker(attempt, credentials), attempt.begin())
+            reading = await self._reader.read(ask, attempt.begin())
         except Failed as failed:
             return self._end(attempt, failed.answer)
         self._site.emit(reading)
@@ -59,36 +55,6 @@ class _Device:
             missing = f"the device has no interface {target.device_interface!r}"
         self._site.note(self._stream, missing)
         return Ended(Outcome.OK, reading.rtt_ns, trouble=missing)
-
-    def _asker(self, attempt: Attempt, credentials: Credentials) -> Asker:
-        """How this poll asks: everything of it within the target's timeout."""
-        target, clock = self._stream.target, self._site.clock
-        timeout_ns = int(target.timeout_s * SECOND)
-        due_ns = clock.boot_ns() + timeout_ns - timeout_ns // _MARGIN_PARTS
-
-        async def ask(verb: Verb, oids: Sequence[str], rows: int) -> Answer:
-            left_ns = due_ns - clock.boot_ns()
-            number = self._worker.number()
-            if left_ns <= 0:
-                return Answer(id=number, outcome=Outcome.TIMEOUT)
-            return await self._worker.ask(
-                Ask(
-                    id=number,
-                    device=f"{target.link} {target.name}",
-                    host=self._host,
-                    port=target.port or PORT,
-                    interface=target.interface,
-                    dscp=target.dscp,
-                    due_ns=due_ns,
-                    fair_ns=left_ns // 4,
-                    credentials=credentials,
-                    verb=verb,
-                    oids=tuple(oids),
-                    repetitions=rows,
-                )
-            )
-
-        return ask
 
     def _end(self, attempt: Attempt, answer: Answer) -> Ended:
         """A poll that brought nothing, told to the evidence and to the operator."""

@@ -166,6 +166,7 @@ async def _at_scale(addresses: Sequence[str], seconds: float) -> dict[str, Any]:
     from agent.settings import RhythmSection
     from agent.sockets import RealNetwork
     from runtime.clock import SystemClock
+    from runtime.collection import collect_rarely
     from wire.policy import Role, Target
 
     clock = SystemClock()
@@ -176,6 +177,7 @@ async def _at_scale(addresses: Sequence[str], seconds: float) -> dict[str, Any]:
     measure = Measure(targets, clock=clock, stamp_key=None, network=RealNetwork(clock))
     rhythm = RhythmSection()
     seen = _Tally()
+    collect_rarely()
     began_s = _cpu_s()
 
     async def drain() -> None:

@@ -37,6 +37,7 @@ def print_machine(*peers: str) -> None:
     say = {
         "ping": lambda: _says("ping", "-V"),
         "fping": lambda: _says("fping", "-v"),
+        "iperf3": lambda: _says("iperf3", "--version"),
         "icmplib": lambda: "icmplib " + importlib.metadata.version("icmplib"),
         BLACKBOX: lambda: _says(BLACKBOX, "--version"),
     }

@@ -2,7 +2,7 @@
 
 | event | condition |
 |---|---|
-| CORE | at least 3 and 30 % of the observed links of one PoP went down within 60 s (A6) |
+| CORE | 3 and 30 % of the observed links of one PoP went down within 60 s, the CPEs not lost (A6) |
 | POWER | at least 3 and 30 % of them show a proved power cut that began within 60 s (A1, area) |
 | HUB | 95 % of the links that reached the hub, 3 or more, lost it within 10 s, few B with it (A8) |
 
@@ -82,6 +82,8 @@ class Observed(NamedTuple):
     anchors_asked: bool
     power: tuple[Span, ...]
     """Proved cuts of the site's power."""
+    before_cpe: tuple[int, ...] = ()
+    """Starts of the runs in which the node lost its own CPE: they are no part of a CORE event."""
 
 
 class Peers(NamedTuple):
@@ -117,6 +119,7 @@ class Context:
 def observe(evidence: Evidence, runs: Sequence[Run]) -> Observed:
     """The first pass over one link."""
     sights, site = Sights(evidence.strip), Site(evidence)
+    asked = sights.believed(View.GATEWAY)
     whole = Span(sights.start_s, sights.end_s)
     believed = sights.believed(View.ANCHOR)
     return Observed(
@@ -134,6 +137,13 @@ def observe(evidence: Evidence, runs: Sequence[Run]) -> Observed:
             for run in runs
             if run.state is State.UNKNOWN and (cut := site.cut(Span(run.start_s, run.end_s)))
         ),
+        tuple(
+            run.start_s
+            for run in runs
+            if run.state is State.DOWN
+            and asked
+            and sights.lost(View.GATEWAY, Span(run.start_s, run.end_s))
+        ),
     )
 
 
@@ -148,23 +158,24 @@ class Correlation:
 
     def __init__(self, links: Iterable[Observed]) -> None:
         self._links = {one.link: one for one in sorted(links)}
-        by_pop: dict[str, list[Observed]] = defaultdict(list)
+        self._by_pop: dict[str, list[Observed]] = defaultdict(list)
         for one in self._links.values():
-            by_pop[one.pop].append(one)
+            self._by_pop[one.pop].append(one)
         self._hub = _hub_events(list(self._links.values()))
-        self._pops = {pop: _Pop(pop, members, self._hub) for pop, members in by_pop.items()}
+        self._pops: dict[str, _Pop] = {}
         self._anchors = _Concurrent([one.anchors_lost for one in self._links.values()])
         self._anchors_asked = sum(one.anchors_asked for one in self._links.values())
 
     def events(self) -> tuple[Event, ...]:
         """All of them, by start and name."""
-        found = [event for pop in self._pops.values() for event in (*pop.core, *pop.power)]
+        pops = [self._pop(pop) for pop in self._by_pop]
+        found = [event for pop in pops for event in (*pop.core, *pop.power)]
         return tuple(sorted((*found, *self._hub), key=lambda one: (one.start_s, one.name)))
 
     def context(self, link: str, windows: Iterable[Window] = ()) -> Context:
         """Of one link. Raises KeyError for one that was not observed."""
         one = self._links[link]
-        pop = self._pops[one.pop]
+        pop = self._pop(one.pop)
         kept = {
             # Its own loss is among those that touch the span.
             span.start_s: self._anchors_asked - self._anchors.touching(span)
@@ -181,6 +192,12 @@ class Correlation:
             power=pop.power,
             anchors_kept=kept,
         )
+
+    def _pop(self, pop: str) -> "_Pop":
+        """The context of one link needs its own PoP and no other."""
+        if pop not in self._pops:
+            self._pops[pop] = _Pop(pop, self._by_pop[pop], self._hub)
+        return self._pops[pop]
 
 
 def correlate(links: Iterable[Observed]) -> Correlation:
@@ -220,6 +237,7 @@ class _Pop:
 
     def __init__(self, pop: str, links: Sequence[Observed], hub: Sequence[Event]) -> None:
         runs = [(one.link, run) for one in links for run in one.runs]
+        inside = {(one.link, start_s) for one in links for start_s in one.before_cpe}
         # A run that reaches the end of what is known is taken to go on.
         last = max((run.end_s for _, run in runs), default=0)
         up = [
@@ -237,7 +255,9 @@ class _Pop:
         down = sorted(
             _Onset(run.start_s, link, run.end_s)
             for link, run in runs
-            if run.state is State.DOWN and not _of_the_hub(hub, link, run)
+            if run.state is State.DOWN
+            and (link, run.start_s) not in inside
+            and not _of_the_hub(hub, link, run)
         )
         self.core, self._members = self._events(pop, EventKind.CORE, down)
         cuts = sorted(_Onset(a, one.link, b) for one in links for a, b in one.power)
@@ -317,6 +337,8 @@ def _together(
 
 
 def _hub_events(links: Sequence[Observed]) -> tuple[Event, ...]:
+    if sum(bool(one.hub_lost) for one in links) < FEWEST:
+        return ()
     reached = _Steps(
         span
         for one in links

@@ -79,7 +79,7 @@ class Site:
         if hole is None or not hole.booted:
             return None
         proofs = []
-        cpe_s = self.cpe_boot(silence.end_s - WINDOW_S)
+        cpe_s = self.cpe_boot_after(silence)
         if cpe_s is not None and abs(cpe_s - hole.after.booted_s) <= RESTART_S:
             proofs.append(PowerProof.CPE_RESTART)
         mains_s = self.mains_off(silence)
@@ -108,6 +108,11 @@ class Site:
             elif one.mains is True and one.at_s <= span.start_s:
                 off = None
         return off
+
+    def cpe_boot_after(self, silence: Span) -> float | None:
+        """When the CPE that answered first after a silence, or near its end, had booted. Never one
+        that answered before it: the window of a short one reaches back behind its beginning."""
+        return self.cpe_boot(max(silence.start_s + 1, silence.end_s - WINDOW_S))
 
     def cpe_boot(self, second: float) -> float | None:
         """When the CPE that answered first at or after `second` had booted."""

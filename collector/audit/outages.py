@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -25,6 +26,9 @@ DRIFT = 15e-6
 """How fast an unwatched clock may go wrong (PHI of RFC 5905): 54 ms in an hour."""
 MOMENT_S = 10
 """A silence shorter than this is no outage; it is a gap in what is known."""
+IN_MEMORY_S = 12.0
+"""What a box had not written yet dies with it: packets are open for 2 s, and are on disk 10 s after
+they were sent. So a silence may have begun so much later than the records end (V2.1: 10 s)."""
 FLAP_OUTAGES = 3
 FLAP_WINDOW_S = 3_600
 
@@ -149,6 +153,8 @@ def outages(
         begun = at > 0 and groups[at - 1][0].state is not state
         ended = at + 1 < len(groups) and groups[at + 1][0].state is not state
         start = _edge(span.start_s, (limits.before, limits.first + 1) if begun else None, clock)
+        if state is State.UNKNOWN and begun:
+            start = msgspec.structs.replace(start, high_s=start.high_s + IN_MEMORY_S)
         end = _edge(span.end_s, (limits.last, limits.after + 1) if ended else None, clock)
         main = max(group, key=lambda one: one.length_s)
         found.append(

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ _MARKS = np.array([[code >> 2 * view & 3 for code in range(_CODES)] for view in 
 _ALIVE = (_MARKS[View.JOURNAL] == Mark.OK) | (
     _MARKS[[View.HUB, View.ANCHOR, View.FIRST_HOP, View.GATEWAY]] != Mark.NONE
 ).any(axis=0)
+
+_UP = (_MARKS[View.HUB] == Mark.OK) | (_MARKS[View.ANCHOR] == Mark.OK)
 
 Times = npt.NDArray[np.int64]
 Columns = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint16]]
@@ -56,17 +59,26 @@ class Sights:
         self._edges = np.concatenate(([0], np.cumsum(strip.lengths))).astype(np.int64)
         self._edges += strip.start_s
         self._codes = strip.codes
-        whole = np.bincount(strip.codes, weights=strip.lengths, minlength=_CODES)
-        up = (_MARKS[View.HUB] == Mark.OK) | (_MARKS[View.ANCHOR] == Mark.OK)
-        when_up = np.where(up, whole, 0.0)
-        self._when_up = {
+        self.start_s, self.end_s = int(self._edges[0]), int(self._edges[-1])
+
+    @cached_property
+    def _when_up(self) -> dict[View, Count]:
+        """What each view showed while the link was up."""
+        whole = np.bincount(self._codes, weights=np.diff(self._edges), minlength=_CODES)
+        when_up = np.where(_UP, whole, 0.0)
+        return {
             view: _count(np.bincount(_MARKS[view], weights=when_up, minlength=4)) for view in View
         }
-        self.start_s, self.end_s = int(self._edges[0]), int(self._edges[-1])
 
     def believed(self, view: View) -> bool:
         """A target that does not answer while the link is up proves nothing when it is down."""
         return self._when_up[view].answers
+
+    def while_up(self, view: View, span: Span) -> Count:
+        """What `view` showed in those seconds of `span` in which the link was up."""
+        starts, ends, codes = self._within(span)
+        lengths = np.where(_UP[codes], ends - starts, 0)
+        return _count(np.bincount(_MARKS[view][codes], weights=lengths, minlength=4))
 
     def count(self, view: View, span: Span) -> Count:
         """What `view` showed in `span`."""

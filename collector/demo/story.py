@@ -8,7 +8,7 @@ from typing import Any
 from collector.demo.proof import Proof, prove
 from collector.demo.scene import Scene
 from collector.demo.screen import Screen
-from collector.tables import fetch_links
+from collector.tables import fetch, fetch_links
 from runtime.clock import SECOND, SystemClock
 
 CUT_S = 12.0
@@ -34,6 +34,9 @@ class Promises:
         return [name.replace("_", " ") for name, kept in vars(self).items() if not kept]
 
 
+_PAYER = {"provider": "the provider", "excluded": "nobody: the contract excludes it"}
+
+
 class Story:
     """Calm, cut, mend, backlog; then until the end or Ctrl-C."""
 
@@ -47,6 +50,7 @@ class Story:
         self._told = False
         """Whether the story was seen to its end."""
         self._cut_wall_s: tuple[float, float] | None = None
+        self._judged = False
 
     def play(self) -> int:
         """Run to the end; the exit status."""
@@ -67,6 +71,7 @@ class Story:
         url, folder = self._scene.url, self._scene.folder
         sys.stdout.write(
             f"Page:     {url}/\nMetrics:  {url}/metrics\nJSON:     {url}/api/v1/links\n"
+            f"Outages:  {url}/api/v1/outages\n"
             f"Data:     {folder} (logs, ledger, spools)\nStop:     Ctrl-C\n\n"
         )
         sys.stdout.flush()
@@ -121,6 +126,24 @@ class Story:
     def _never(self) -> bool:
         return False
 
+    def _tell_judged(self) -> bool:
+        """Say once what the evidence makes of the cut; never an end to watching."""
+        if self._judged:
+            return False
+        try:
+            outages = fetch(self._scene.url, f"/api/v1/links/{self._scene.victim}/outages")
+        except (OSError, ValueError):
+            return False
+        for row in outages:
+            if row["settled"]:
+                self._judged = True
+                self._say(
+                    f"Judged by the evidence: {row['state']} for {row['duration_s']:.0f} s, give or"
+                    f" take a second at each end; {row['cause'].replace('_', ' ')}, charged to"
+                    f" {_PAYER.get(row['charge'], 'nobody')}. {row['why']}"
+                )
+        return False
+
     def _acts(self) -> None:
         promises = self._promises
         promises.all_up = self._until(ALL_UP_WITHIN_S, "_all_up")
@@ -166,10 +189,11 @@ class Story:
         if self._duration_s is None:
             self._say(
                 "That was the story. It goes on until Ctrl-C: open the page, cut a link yourself."
+                " A minute and a half after the cut its evidence is judged."
             )
-            self._until(float("inf"), "_never")
+            self._until(float("inf"), "_tell_judged")
         else:
-            self._until(self._duration_s - self._elapsed_s(), "_never")
+            self._until(self._duration_s - self._elapsed_s(), "_tell_judged")
 
     def _verdict(self, proof: Proof) -> int:
         promises = self._promises

@@ -12,6 +12,7 @@ from wire.batch import Batch
 from wire.detail import DetailRecord
 from wire.errors import Refusal
 from wire.journal import Anchor, Gap, Heartbeat
+from wire.transfer import Transfer
 
 
 class LedgerError(RuntimeError):
@@ -96,6 +97,7 @@ class Entry(NamedTuple):
     details: tuple[DetailRecord, ...] = ()
     beat: Heartbeat | None = None
     """The newest heartbeat."""
+    transfers: tuple[Transfer, ...] = ()
 
 
 class Stored(NamedTuple):

@@ -5,17 +5,20 @@ say and that they were read, so that a crash reads none twice. A change of what 
 DERIVED_VERSION, and the next start reads everything anew.
 """
 
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import apsw
+import msgspec
 import numpy as np
 
 from collector.audit.evidence import Span
+from collector.audit.histogram import Histogram
 from collector.audit.strip import Mark, Strip, View
 from collector.ledger import PlacedBy, Placement
 from collector.ledger.sqlite import Row, SqliteLedger
-from collector.settle.clockmap import BUCKET_NS
+from collector.settle.clockmap import BUCKET_NS, best
 from collector.settle.stretch import Stretch, pack_beats, unpack_beats
 from wire.batch import Batch, Header, parse_header
 from wire.instant import MAX_NS
@@ -25,12 +28,15 @@ NS = 1_000_000_000
 ALIVE_EVERY_S = 5
 """How often the collector notes that it runs."""
 HOUR_S = 3600
-DAY_S = 86_400
-DERIVED_VERSION = b"1"
+HOLD_S = 90
+"""Seconds beside a packet that it may decide about: the longest hold of one."""
+DERIVED_VERSION = b"3"
 REACH_S = 21_600
 """No batch holds more than this: batches are sealed each minute, or when they are full."""
 _MARGIN_S = 300
 """How far a place by interpolation may lie from one by the nearest anchor: 35 days at 100 ppm."""
+_PACK_LEVEL = 1
+"""Anchors asked every ten seconds make a thousand runs an hour, all alike: 20 times smaller."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS stretch (
@@ -39,7 +45,7 @@ CREATE TABLE IF NOT EXISTS stretch (
   last_boot_ns INTEGER NOT NULL, from_s INTEGER NOT NULL, to_s INTEGER NOT NULL,
   beats BLOB NOT NULL, PRIMARY KEY (batch_id, link, target, view)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS stretch_when ON stretch (link, from_s);
+CREATE INDEX IF NOT EXISTS stretch_when ON stretch (link, to_s, from_s);
 
 CREATE TABLE IF NOT EXISTS life (
   agent_id BLOB NOT NULL, epoch BLOB NOT NULL, boot_id BLOB NOT NULL,
@@ -55,13 +61,26 @@ CREATE TABLE IF NOT EXISTS sample (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sample_when ON sample (link, kind, at_s);
 
+-- Round-trip times of one target in one batch, in buckets that merge.
+CREATE TABLE IF NOT EXISTS delay (
+  batch_id INTEGER NOT NULL REFERENCES batch (id), link TEXT NOT NULL, target TEXT NOT NULL,
+  boot_ns INTEGER NOT NULL, at_s INTEGER NOT NULL, lost INTEGER NOT NULL, counts BLOB NOT NULL,
+  PRIMARY KEY (batch_id, link, target)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS delay_when ON delay (link, target, at_s);
+
+-- Seconds of an hour that wait to be woven anew.
 CREATE TABLE IF NOT EXISTS dirty (
-  link TEXT NOT NULL, hour INTEGER NOT NULL, PRIMARY KEY (link, hour)
+  link TEXT NOT NULL, hour INTEGER NOT NULL, start_s INTEGER NOT NULL, end_s INTEGER NOT NULL,
+  PRIMARY KEY (link, hour)
 ) STRICT, WITHOUT ROWID;
 
+-- `lived` is the end of the hour's last second in which the node's agent is known to have run.
 CREATE TABLE IF NOT EXISTS strip (
-  link TEXT NOT NULL, day INTEGER NOT NULL, runs BLOB NOT NULL, PRIMARY KEY (link, day)
+  link TEXT NOT NULL, hour INTEGER NOT NULL, lived INTEGER, runs BLOB NOT NULL,
+  PRIMARY KEY (link, hour)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS strip_lived ON strip (link, lived) WHERE lived NOTNULL;
 
 -- Seconds of a link that were woven anew and wait to be judged anew.
 CREATE TABLE IF NOT EXISTS rejudge (
@@ -73,7 +92,11 @@ CREATE TABLE IF NOT EXISTS hub_run (
   id INTEGER PRIMARY KEY, began_s INTEGER NOT NULL, alive_s INTEGER NOT NULL
 ) STRICT;
 """
-_TABLES = ("stretch", "life", "sample", "dirty", "strip", "rejudge")
+_TABLES = ("stretch", "life", "sample", "delay", "dirty", "strip", "rejudge")
+
+
+_counts_encode = msgspec.msgpack.Encoder().encode
+_counts_decode = msgspec.msgpack.Decoder(dict[int, int]).decode
 
 
 class Unread(NamedTuple):
@@ -95,6 +118,15 @@ class Sample(NamedTuple):
     line: bytes
 
 
+class Delay(NamedTuple):
+    """Round-trip times of one target in one batch, from `boot_ns` on."""
+
+    link: str
+    target: str
+    boot_ns: int
+    histogram: Histogram
+
+
 class Derived(NamedTuple):
     """What one batch says to the audit."""
 
@@ -102,6 +134,7 @@ class Derived(NamedTuple):
     stretches: tuple[Stretch, ...]
     samples: tuple[tuple[str, Sample], ...]
     """(link, sample)"""
+    delays: tuple[Delay, ...]
     stopped: bool
     anchor: Anchor | None
     """The hub's clock as the batch's newest heartbeat knew it, if it can be believed."""
@@ -133,19 +166,57 @@ def _placement(row: Row) -> Placement:
     return Placement(row[0], row[1], PlacedBy(row[2]))
 
 
-def _day_strip(db: apsw.Connection, link: str, day: int) -> Strip:
-    row = db.execute("SELECT runs FROM strip WHERE link=? AND day=?", (link, day)).fetchone()
-    return Strip.nothing(day, day + DAY_S) if row is None else Strip.from_bytes(day, row[0])
+def _unpacked(hour: int, runs: bytes) -> Strip:
+    return Strip.from_bytes(hour * HOUR_S, zlib.decompress(runs))
 
 
-def _day(second: int) -> int:
-    return second - second % DAY_S
+def _packed(strip: Strip) -> bytes:
+    return zlib.compress(strip.to_bytes(), _PACK_LEVEL)
 
 
-def _soil(db: apsw.Connection, link: str, from_s: int, to_s: int) -> None:
-    """Mark the hours of these seconds, and what may lie beside them, for weaving anew."""
-    for hour in range((from_s - _MARGIN_S) // HOUR_S, (to_s + _MARGIN_S) // HOUR_S + 1):
-        db.execute("INSERT OR IGNORE INTO dirty VALUES (?,?)", (link, hour))
+def _lived(strip: Strip) -> int | None:
+    ran = np.flatnonzero(strip.codes & (Mark.OK << 2 * View.JOURNAL))
+    return int(strip.start_s + strip.lengths[: ran[-1] + 1].sum()) if len(ran) else None
+
+
+def _soil(db: apsw.Connection, link: str, from_s: int, to_s: int, margin_s: int) -> None:
+    """Mark these seconds, and those that packets in them or beside them may decide about, for
+    weaving anew. `margin_s` is how far they may lie from where they are said to."""
+    low, high = from_s - margin_s - HOLD_S, to_s + 1 + margin_s + HOLD_S
+    for hour in range(low // HOUR_S, (high - 1) // HOUR_S + 1):
+        db.execute(
+            "INSERT INTO dirty VALUES (?1,?2,?3,?4) ON CONFLICT DO UPDATE SET"
+            " start_s=min(start_s, ?3), end_s=max(end_s, ?4)",
+            (link, hour, max(low, hour * HOUR_S), min(high, (hour + 1) * HOUR_S)),
+        )
+
+
+def _margin_s(placement: Placement) -> int:
+    """How far the clock map may put a second from where its batch's placement puts it.
+
+    Both are within the placement's error of the truth, but for the ten minutes in which the map
+    may take a better anchor farther off, and that anchor's own error."""
+    if placement.placed_by is not PlacedBy.ANCHOR or placement.error_ns is None:
+        return _MARGIN_S
+    return min(_MARGIN_S, 5 + 5 * placement.error_ns // NS)
+
+
+def _put(db: apsw.Connection, link: str, hour: int, piece: Strip) -> list[int]:
+    """Replace these seconds of an hour; the first and the end of the last that differ, if any."""
+    row = db.execute("SELECT runs FROM strip WHERE link=? AND hour=?", (link, hour)).fetchone()
+    start_s = hour * HOUR_S
+    before = Strip.nothing(start_s, start_s + HOUR_S) if row is None else _unpacked(hour, row[0])
+    old, seconds = before.seconds(), before.seconds()
+    seconds[piece.start_s - start_s : piece.end_s - start_s] = piece.seconds()
+    others = np.flatnonzero(seconds != old)
+    if not len(others):
+        return []
+    whole = Strip.of_seconds(start_s, seconds)
+    db.execute(
+        "INSERT OR REPLACE INTO strip VALUES (?,?,?,?)",
+        (link, hour, _lived(whole), _packed(whole)),
+    )
+    return [start_s + int(others[0]), start_s + int(others[-1]) + 1]
 
 
 def _wait(db: apsw.Connection, link: str, span: Span) -> None:
@@ -192,20 +263,21 @@ def _replace(db: apsw.Connection, header: Header, anchor: Anchor) -> None:
         (NS, NS, *at, *between),
     ).fetchall()
     for batch_id, link, target, view, *spans in stretches:
-        _soil(db, link, spans[0], spans[1])
+        _soil(db, link, spans[0], spans[1], _MARGIN_S)
         if spans[:2] != spans[2:]:
-            _soil(db, link, spans[2], spans[3])
+            _soil(db, link, spans[2], spans[3], _MARGIN_S)
             db.execute(
                 "UPDATE stretch SET from_s=?, to_s=?"
                 " WHERE batch_id=? AND link=? AND target=? AND view=?",
                 (spans[2], spans[3], batch_id, link, target, view),
             )
-    db.execute(
-        "UPDATE sample SET at_s=(sample.boot_ns + p.offset_ns) / ? FROM batch b"
-        " JOIN placement p ON p.batch_id=b.id WHERE b.id=sample.batch_id"
-        " AND b.agent_id=? AND b.boot_id=? AND b.last_boot_ns BETWEEN ? AND ?",
-        (NS, *at, *between),
-    )
+    for table in ("sample", "delay"):
+        db.execute(
+            f"UPDATE {table} SET at_s=({table}.boot_ns + p.offset_ns) / ? FROM batch b"
+            f" JOIN placement p ON p.batch_id=b.id WHERE b.id={table}.batch_id"
+            " AND b.agent_id=? AND b.boot_id=? AND b.last_boot_ns BETWEEN ? AND ?",
+            (NS, *at, *between),
+        )
 
 
 class DerivedStore:
@@ -214,17 +286,18 @@ class DerivedStore:
     def __init__(self, ledger: SqliteLedger) -> None:
         """Make the tables, or empty them where they were derived otherwise."""
         self._ledger = ledger
+        self._changed: set[tuple[str, int]] = set()
         with ledger.transaction() as db:
-            db.execute(SCHEMA)
             row = db.execute("SELECT value FROM meta WHERE key='derived_version'").fetchone()
             if row is None or row[0] != DERIVED_VERSION:
                 for table in _TABLES:
-                    db.execute(f"DELETE FROM {table}")
+                    db.execute(f"DROP TABLE IF EXISTS {table}")
                 db.execute(
                     "INSERT OR REPLACE INTO meta VALUES ('derived_version', ?),"
                     " ('derived_batch', ?)",
                     (DERIVED_VERSION, (0).to_bytes(8, "big")),
                 )
+            db.execute(SCHEMA)
 
     # --- from batches ---------------------------------------------------------------------
 
@@ -275,12 +348,19 @@ class DerivedStore:
                 "INSERT OR IGNORE INTO stretch VALUES (?,?,?,?,?,?,?,?,?,?)",
                 (batch_id, *s[:-1], from_s, to_s, pack_beats(s.beats)),
             )
-            _soil(db, s.link, from_s, to_s)
+            _soil(db, s.link, from_s, to_s, _margin_s(placement))
         for link, sample in one.samples:
             db.execute(
                 "INSERT OR IGNORE INTO sample VALUES (?,?,?,?,?,?,?)", (batch_id, link, *sample)
             )
             _wait(db, link, Span(sample.at_s, sample.at_s + 1))
+        for delay in one.delays:
+            counts = _counts_encode(delay.histogram.counts)
+            at_s, lost = (delay.boot_ns + offset_ns) // NS, delay.histogram.lost
+            db.execute(
+                "INSERT OR IGNORE INTO delay VALUES (?,?,?,?,?,?,?)",
+                (batch_id, *delay[:3], at_s, lost, counts),
+            )
         db.execute(
             "INSERT INTO life VALUES (?1,?2,?3,?4,?5,?6,?7) ON CONFLICT DO UPDATE SET"
             " first_batch=CASE WHEN ?4 < first_boot_ns THEN ?7 ELSE first_batch END,"
@@ -301,12 +381,12 @@ class DerivedStore:
 
     # --- seconds --------------------------------------------------------------------------
 
-    def dirty(self, limit: int) -> list[tuple[str, int]]:
-        """(link, UTC hour) to weave anew, the oldest first."""
+    def dirty(self, limit: int) -> list[tuple[str, Span]]:
+        """Seconds of links to weave anew, each within one UTC hour, the oldest hours first."""
         return [
-            (link, hour)
-            for link, hour in self._ledger.rows(
-                "SELECT link, hour FROM dirty ORDER BY hour, link LIMIT ?", (limit,)
+            (link, Span(start_s, end_s))
+            for link, start_s, end_s in self._ledger.rows(
+                "SELECT link, start_s, end_s FROM dirty ORDER BY hour, link LIMIT ?", (limit,)
             )
         ]
 
@@ -316,9 +396,9 @@ class DerivedStore:
             "SELECT b.agent_id, b.boot_id, b.epoch, p.offset_ns, p.error_ns, p.placed_by,"
             " s.link, s.target, s.view, s.interval_ns, s.first_boot_ns, s.last_boot_ns, s.beats"
             " FROM stretch s JOIN batch b ON b.id=s.batch_id JOIN placement p ON p.batch_id=b.id"
-            " WHERE s.link=? AND s.from_s>=? AND s.from_s<? AND s.to_s>=?"
+            " WHERE s.link=? AND s.to_s>=? AND s.to_s<? AND s.from_s<?"
             " ORDER BY b.agent_id, b.epoch, b.seq",
-            (link, start_s - REACH_S, end_s + _MARGIN_S, start_s - _MARGIN_S),
+            (link, start_s - _MARGIN_S, end_s + _MARGIN_S + REACH_S, end_s + _MARGIN_S),
         )
         return [
             StretchRow(
@@ -333,45 +413,55 @@ class DerivedStore:
             for row in rows
         ]
 
-    def anchors(self, agent_id: bytes, boot_id: bytes) -> list[Anchor]:
-        """All anchors of one boot of an agent."""
-        rows = self._ledger.rows(
-            "SELECT boot_ns, hub_wall_ns, error_ns FROM anchor"
-            " WHERE agent_id=? AND boot_id=? ORDER BY boot_ns",
-            (agent_id, boot_id),
-        )
-        return [Anchor(*row) for row in rows]
+    def anchors(self, agent_id: bytes, boot_id: bytes, bucket: int) -> list[Anchor]:
+        """The best anchor of this bucket of a boot and of the nearest ones before and after that
+        hold any: all that the clock map needs for the bucket's moments."""
+        at = agent_id, boot_id
+        start_ns = bucket * BUCKET_NS
+        beside = self._ledger.rows(
+            "SELECT (SELECT max(boot_ns) FROM anchor WHERE agent_id=?1 AND boot_id=?2"
+            " AND boot_ns<?3), (SELECT min(boot_ns) FROM anchor WHERE agent_id=?1 AND boot_id=?2"
+            " AND boot_ns>=?4)",
+            (*at, start_ns, start_ns + BUCKET_NS),
+        )[0]
+        buckets = {bucket, *(one // BUCKET_NS for one in beside if one is not None)}
+        found: list[Anchor] = []
+        for one in sorted(buckets):
+            rows = self._ledger.rows(
+                "SELECT boot_ns, hub_wall_ns, error_ns FROM anchor"
+                " WHERE agent_id=? AND boot_id=? AND boot_ns>=? AND boot_ns<?",
+                (*at, one * BUCKET_NS, (one + 1) * BUCKET_NS),
+            )
+            found += [best(Anchor(*row) for row in rows)] if rows else []
+        return found
 
-    def keep_hours(self, link: str, hours: Sequence[Strip]) -> Span | None:
-        """Put woven hours into their days, and mark them clean; all or nothing.
+    def keep(self, link: str, pieces: Sequence[Strip]) -> Span | None:
+        """Put woven seconds, each piece within one hour, in the place of what is there, and mark
+        them clean; all or nothing.
 
         Returns the span from the first to the last second that shows something else than before,
         which is noted for judging anew.
         """
-        days: dict[int, list[Strip]] = {}
-        for hour in hours:
-            days.setdefault(_day(hour.start_s), []).append(hour)
         changed: list[int] = []
         with self._ledger.transaction() as db:
-            for day, parts in days.items():
-                before = _day_strip(db, link, day).seconds()
-                seconds = before.copy()
-                for part in parts:
-                    seconds[part.start_s - day : part.end_s - day] = part.seconds()
-                others = np.flatnonzero(seconds != before)
-                if len(others):
-                    changed += [day + int(others[0]), day + int(others[-1]) + 1]
-                    runs = Strip.of_seconds(day, seconds).to_bytes()
-                    db.execute("INSERT OR REPLACE INTO strip VALUES (?,?,?)", (link, day, runs))
-            for hour in hours:
-                db.execute(
-                    "DELETE FROM dirty WHERE link=? AND hour=?", (link, hour.start_s // HOUR_S)
-                )
+            for piece in pieces:
+                hour = piece.start_s // HOUR_S
+                changed += _put(db, link, hour, piece)
+                db.execute("DELETE FROM dirty WHERE link=? AND hour=?", (link, hour))
             if not changed:
                 return None
             span = Span(min(changed), max(changed))
             _wait(db, link, span)
-            return span
+        self._changed.update(
+            (link, hour) for hour in range(span.start_s // HOUR_S, (span.end_s - 1) // HOUR_S + 1)
+        )
+        return span
+
+    def changed_hours(self) -> set[tuple[str, int]]:
+        """(link, UTC hour) that show something else since the last call: for one reader, which
+        keeps in memory what it made of them."""
+        changed, self._changed = self._changed, set()
+        return changed
 
     def wait(self, waiting: Mapping[str, Span]) -> None:
         """Note seconds of links for judging anew: what is beside them changed."""
@@ -390,34 +480,29 @@ class DerivedStore:
             db.execute("DELETE FROM rejudge WHERE link=? AND start_s=? AND end_s=?", (link, *span))
 
     def strips(self, link: str, start_s: int, end_s: int) -> list[Strip]:
-        """The days of a link that touch [start_s, end_s) and of which anything is known."""
+        """The hours of a link that touch [start_s, end_s) and of which anything is known."""
         rows = self._ledger.rows(
-            "SELECT day, runs FROM strip WHERE link=? AND day>? AND day<? ORDER BY day",
-            (link, start_s - DAY_S, end_s),
+            "SELECT hour, runs FROM strip WHERE link=? AND hour>=? AND hour<? ORDER BY hour",
+            (link, start_s // HOUR_S, -(-end_s // HOUR_S)),
         )
-        return [Strip.from_bytes(day, runs) for day, runs in rows]
+        return [_unpacked(hour, runs) for hour, runs in rows]
 
     def first_known(self, link: str) -> int | None:
         """The first second of which anything is known of a link."""
         row = self._ledger.rows(
-            "SELECT day, runs FROM strip WHERE link=? ORDER BY day LIMIT 1", (link,)
+            "SELECT hour, runs FROM strip WHERE link=? ORDER BY hour LIMIT 1", (link,)
         )
         if not row:
             return None
-        runs = Strip.from_bytes(row[0][0], row[0][1]).runs()
+        runs = _unpacked(row[0][0], row[0][1]).runs()
         return next((start_s for start_s, _, code in runs if code), None)
 
     def last_journal(self, link: str) -> int | None:
         """The end of the last second in which the node's agent is known to have run."""
-        ok = Mark.OK << 2 * View.JOURNAL
-        rows = self._ledger.rows(
-            "SELECT day, runs FROM strip WHERE link=? ORDER BY day DESC LIMIT 2", (link,)
-        )
-        for day, runs in rows:
-            ends = [end_s for _, end_s, code in Strip.from_bytes(day, runs).runs() if code & ok]
-            if ends:
-                return ends[-1]
-        return None
+        row = self._ledger.rows(
+            "SELECT max(lived) FROM strip WHERE link=? AND lived NOTNULL", (link,)
+        )[0]
+        return None if row[0] is None else int(row[0])
 
     # --- lives and samples ----------------------------------------------------------------
 
@@ -453,6 +538,19 @@ class DerivedStore:
             (link, kind, start_s, end_s),
         )
         return [Sample(row[0], row[1], row[2], row[3], row[4]) for row in (*before, *within)]
+
+    def delays(self, link: str, target: str, span: Span) -> list[tuple[int, Histogram]]:
+        """Round-trip times of a target by batch, each with its begin, that began in the span.
+
+        Only those that have a place on the calendar.
+        """
+        rows = self._ledger.rows(
+            "SELECT d.at_s, d.counts, d.lost FROM delay d JOIN placement p ON p.batch_id=d.batch_id"
+            " WHERE d.link=? AND d.target=? AND d.at_s>=? AND d.at_s<? AND p.placed_by<>'received'"
+            " ORDER BY d.at_s",
+            (link, target, *span),
+        )
+        return [(row[0], Histogram(_counts_decode(row[1]), row[2])) for row in rows]
 
     # --- the hub's own life ---------------------------------------------------------------
 

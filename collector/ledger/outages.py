@@ -33,11 +33,22 @@ CREATE TABLE IF NOT EXISTS interval (
   event TEXT, PRIMARY KEY (link, start_s)
 ) STRICT, WITHOUT ROWID;
 
+-- Spans whose state, once told to others, became another: what a backfill sends anew. Numbers are
+-- never used twice, because endpoints remember how far they have read.
+CREATE TABLE IF NOT EXISTS interval_revision (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, link TEXT NOT NULL, start_s INTEGER NOT NULL,
+  end_s INTEGER NOT NULL
+) STRICT;
+
 -- By what contracts and windows the intervals of a link were judged.
 CREATE TABLE IF NOT EXISTS judged_by (
   link TEXT PRIMARY KEY, digest TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+
+SETTLED_AFTER_S = 90
+"""What is judged is told to others when the evidence reaches so far beyond it: what follows a cut
+decides its cause, and peers count as fine when they were up for 60 s more."""
 
 _decode = msgspec.json.Decoder(Outage).decode
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -138,6 +149,7 @@ class OutageStore:
                 "SELECT * FROM interval WHERE link=? AND start_s<? AND end_s>?",
                 (link, span.end_s, span.start_s),
             ).fetchall()
+            _note_revision(db, link, around, intervals)
             db.execute(
                 "DELETE FROM interval WHERE link=? AND start_s<? AND end_s>?",
                 (link, span.end_s, span.start_s),
@@ -232,6 +244,30 @@ class OutageStore:
         ):
             counts[one.outage.state, one.outage.cause] += 1
         return dict(counts)
+
+
+def _note_revision(
+    db: apsw.Connection, link: str, before: Sequence[Row], after: Sequence[Interval]
+) -> None:
+    """Note what of the settled seconds is of another state now."""
+    known = db.execute(
+        "SELECT end_s FROM interval WHERE link=? ORDER BY start_s DESC LIMIT 1", (link,)
+    ).fetchone()
+    if known is None:
+        return
+    settled_s = int(known[0]) - SETTLED_AFTER_S
+    changed = [
+        Span(max(row[1], one.start_s), min(row[2], one.end_s, settled_s))
+        for row in before
+        for one in after
+        if row[1] < one.end_s and one.start_s < row[2] and row[3] != one.state
+    ]
+    changed = [span for span in changed if span.start_s < span.end_s]
+    if changed:
+        db.execute(
+            "INSERT INTO interval_revision VALUES (NULL,?,?,?)",
+            (link, min(one.start_s for one in changed), max(one.end_s for one in changed)),
+        )
 
 
 def _append(db: apsw.Connection, lane: Lane, one: Revision, made_s: int) -> int:

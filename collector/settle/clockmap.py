@@ -22,15 +22,12 @@ class ClockMap:
 
     def __init__(self, anchors: Iterable[Anchor]) -> None:
         """At least one anchor; all of one boot. Raises ValueError for none."""
-        best: dict[int, Anchor] = {}
+        buckets: dict[int, list[Anchor]] = {}
         for anchor in anchors:
-            bucket = anchor.boot_ns // BUCKET_NS
-            held = best.get(bucket)
-            if held is None or _rank(anchor) < _rank(held):
-                best[bucket] = anchor
-        if not best:
+            buckets.setdefault(anchor.boot_ns // BUCKET_NS, []).append(anchor)
+        if not buckets:
             raise ValueError("a clock map needs an anchor")
-        self._anchors = [best[bucket] for bucket in sorted(best)]
+        self._anchors = [best(buckets[bucket]) for bucket in sorted(buckets)]
         self._boots = [anchor.boot_ns for anchor in self._anchors]
 
     def wall_ns(self, boot_ns: int) -> int:
@@ -59,8 +56,9 @@ class ClockMap:
         return before, after
 
 
-def _rank(anchor: Anchor) -> tuple[int, int, int]:
-    return anchor.error_ns, anchor.boot_ns, anchor.hub_wall_ns
+def best(anchors: Iterable[Anchor]) -> Anchor:
+    """The one of least error, of a bucket's; at least one."""
+    return min(anchors, key=lambda one: (one.error_ns, one.boot_ns, one.hub_wall_ns))
 
 
 def _slack(before: Anchor, after: Anchor, elapsed_ns: int) -> int:

@@ -1,15 +1,16 @@
 """What one batch says to the audit: pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from collector.ledger.derived import REACH_S, Derived, Sample, Unread
+from collector.audit.histogram import of_ns
+from collector.ledger.derived import REACH_S, Delay, Derived, Sample, Unread
 from collector.placing import believable
 from collector.settle import stretch
 from wire.codec import decode_body, encode_record
 from wire.detail import Power, Reading
 from wire.journal import Heartbeat, Stop
-from wire.observation import Train
+from wire.observation import Outcome, Train
 from wire.policy import Role
 
 NS = 1_000_000_000
@@ -29,11 +30,12 @@ def derive(unread: Unread, speaker: Speaker) -> Derived:
     header = unread.batch.header
     records = decode_body(unread.batch.body, header.raw_len)
     trains = stretch.by_target(record for record in records if isinstance(record, Train))
-    stretches = []
+    stretches, delays = [], []
     for (link, target), rows in trains.items():
         view = stretch.view_of(rows[0].probe, speaker.role(link, target))
         if view is not None:
             stretches.append(stretch.stretch(rows, view))
+            delays.append(_delay(link, target, rows))
     stretches += [
         stretch.journal(link, header.seq, header.first_boot_ns, header.last_boot_ns)
         for link in speaker.own
@@ -64,9 +66,22 @@ def derive(unread: Unread, speaker: Speaker) -> Derived:
         unread,
         tuple(one for one in stretches if _plausible(one)),
         tuple(samples),
+        tuple(delays),
         any(isinstance(record, Stop) for record in records),
         newest if newest is not None and believable(newest, unread.received_wall_ns) else None,
     )
+
+
+def _delay(link: str, target: str, trains: Sequence[Train]) -> Delay:
+    outcomes = [outcome for train in trains for outcome in train.outcome]
+    rtts = [
+        rtt
+        for train in trains
+        for rtt, outcome in zip(train.rtt_ns, train.outcome, strict=True)
+        if rtt is not None and outcome is Outcome.OK
+    ]
+    lost = sum(outcome.lost for outcome in outcomes)
+    return Delay(link, target, min(train.boot_ns for train in trains), of_ns(rtts, lost))
 
 
 def _plausible(one: stretch.Stretch) -> bool:

@@ -7,77 +7,104 @@ import msgspec
 
 from collector.audit.evidence import DeviceSample, Evidence, Life, MainsSample, Span
 from collector.audit.strip import Strip, join
-from collector.ledger import PlacedBy
-from collector.ledger.derived import DAY_S, HOUR_S, DerivedStore, LifeRow, Sample, StretchRow
-from collector.settle.clockmap import ClockMap
+from collector.ledger import PlacedBy, Placement
+from collector.ledger.derived import HOLD_S, HOUR_S, DerivedStore, LifeRow, Sample, StretchRow
+from collector.settle.clockmap import BUCKET_NS, ClockMap
 from collector.settle.weave import Placed, weave
 from wire.detail import Power, Reading
 
 NS = 1_000_000_000
-_EDGE_S = 90
-"""Seconds beside an hour that decide about its edges: the longest hold of a packet."""
 
 _reading = msgspec.json.Decoder(Reading).decode
 _power = msgspec.json.Decoder(Power).decode
 
 
+class Clock:
+    """The clock map of one boot, read bucket by bucket: a boot may last for a year."""
+
+    def __init__(self, store: DerivedStore, agent_id: bytes, boot_id: bytes) -> None:
+        self._store, self._boot = store, (agent_id, boot_id)
+        self._maps: dict[int, ClockMap | None] = {}
+
+    def map(self, boot_ns: int) -> ClockMap | None:
+        """What says how the boot clock ran at `boot_ns` and in its bucket; None for a boot that
+        never reached the hub's clock."""
+        bucket = boot_ns // BUCKET_NS
+        if bucket not in self._maps:
+            anchors = self._store.anchors(*self._boot, bucket)
+            self._maps[bucket] = ClockMap(anchors) if anchors else None
+        return self._maps[bucket]
+
+
 class Clocks:
-    """Clock maps of the boots that are asked for, each read once."""
+    """Clocks of the boots that are asked for, each moment read once."""
 
     def __init__(self, store: DerivedStore) -> None:
         self._store = store
-        self._maps: dict[tuple[bytes, bytes], ClockMap | None] = {}
+        self._clocks: dict[tuple[bytes, bytes], Clock] = {}
 
-    def of(self, agent_id: bytes, boot_id: bytes) -> ClockMap | None:
-        """The map of a boot; None for one that never reached the hub's clock."""
+    def of(self, agent_id: bytes, boot_id: bytes) -> Clock:
+        """The clock of a boot."""
         key = agent_id, boot_id
-        if key not in self._maps:
-            anchors = self._store.anchors(agent_id, boot_id)
-            self._maps[key] = ClockMap(anchors) if anchors else None
-        return self._maps[key]
+        if key not in self._clocks:
+            self._clocks[key] = Clock(self._store, agent_id, boot_id)
+        return self._clocks[key]
 
 
-def _place(row: StretchRow, clock: ClockMap | None) -> Placed | None:
+def _wall_ns(boot_ns: int, clock: Clock, placement: Placement) -> int | None:
+    """UTC nanoseconds of a boot clock's; None where nobody's clock can be believed."""
+    found = clock.map(boot_ns)
+    if found is not None:
+        return found.wall_ns(boot_ns)
+    believed = placement.placed_by is not PlacedBy.RECEIVED
+    return boot_ns + placement.offset_ns if believed else None
+
+
+def _place(row: StretchRow, clock: Clock) -> Placed | None:
     """The stretch on the calendar; None where nobody's clock can be believed."""
-    one = row.stretch
-    if clock is not None:
-        return Placed(row.epoch, one, tuple(clock.wall_ns(beat.boot_ns) for beat in one.beats))
-    if row.placement.placed_by is PlacedBy.RECEIVED:
-        return None
-    offset_ns = row.placement.offset_ns
-    return Placed(row.epoch, one, tuple(beat.boot_ns + offset_ns for beat in one.beats))
+    beats = row.stretch.beats
+    at = tuple(
+        wall_ns
+        for beat in beats
+        if (wall_ns := _wall_ns(beat.boot_ns, clock, row.placement)) is not None
+    )
+    return Placed(row.epoch, row.stretch, at) if len(at) == len(beats) else None
 
 
-def weave_hour(store: DerivedStore, clocks: Clocks, link: str, hour: int) -> Strip:
-    """What every second of a UTC hour showed of a link."""
-    start_s, end_s = hour * HOUR_S - _EDGE_S, (hour + 1) * HOUR_S + _EDGE_S
+def weave_span(store: DerivedStore, clocks: Clocks, link: str, span: Span) -> Strip:
+    """What every second of the span showed of a link."""
+    start_s, end_s = span.start_s - HOLD_S, span.end_s + HOLD_S
     placed = [
         one
         for row in store.stretches(link, start_s, end_s)
         if (one := _place(row, clocks.of(row.agent_id, row.boot_id))) is not None
     ]
-    return weave(placed, start_s, end_s).slice(hour * HOUR_S, (hour + 1) * HOUR_S)
+    return weave(placed, start_s, end_s).slice(*span)
 
 
 def strip_of(store: DerivedStore, link: str, start_s: int, end_s: int) -> Strip:
     """What every second of [start_s, end_s) showed of a link."""
-    days = {one.start_s: one for one in store.strips(link, start_s, end_s)}
-    first = start_s - start_s % DAY_S
-    whole = [days.get(day) or Strip.nothing(day, day + DAY_S) for day in range(first, end_s, DAY_S)]
+    known = {one.start_s: one for one in store.strips(link, start_s, end_s)}
+    first = start_s - start_s % HOUR_S
+    whole = [
+        known.get(hour) or Strip.nothing(hour, hour + HOUR_S)
+        for hour in range(first, end_s, HOUR_S)
+    ]
     return join(whole).slice(start_s, end_s) if whole else Strip.nothing(start_s, end_s)
 
 
-def _life(row: LifeRow, clock: ClockMap | None, event: Span) -> Life | None:
-    if clock is None and row.placement.placed_by is PlacedBy.RECEIVED:
-        return None
-    offset_ns = row.placement.offset_ns
-
+def _life(row: LifeRow, clock: Clock, event: Span) -> Life | None:
     def wall_s(boot_ns: int) -> float:
-        return (boot_ns + offset_ns if clock is None else clock.wall_ns(boot_ns)) / NS
+        wall_ns = _wall_ns(boot_ns, clock, row.placement)
+        assert wall_ns is not None, "the boot has a place"
+        return wall_ns / NS
 
+    if _wall_ns(0, clock, row.placement) is None:
+        return None
     booted_s, told_ns = wall_s(0), row.placement.error_ns or 0
     middle_ns = int(((event.start_s + event.end_s) / 2 - booted_s) * NS)
     within_ns = min(max(middle_ns, row.first_boot_ns), row.last_boot_ns)
+    found = clock.map(within_ns)
     return Life(
         epoch=row.epoch.hex(),
         boot_id=row.boot_id.hex(),
@@ -85,7 +112,7 @@ def _life(row: LifeRow, clock: ClockMap | None, event: Span) -> Life | None:
         first_s=wall_s(row.first_boot_ns),
         last_s=wall_s(row.last_boot_ns),
         stopped=row.stopped,
-        error_s=(told_ns if clock is None else clock.error_ns(within_ns)) / NS,
+        error_s=(told_ns if found is None else found.error_ns(within_ns)) / NS,
     )
 
 

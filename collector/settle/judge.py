@@ -6,9 +6,10 @@ judged twice gives the same, and what later evidence changes becomes a revision.
 """
 
 import logging
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from collector.audit.attribution import attribute
 from collector.audit.correlation import Context, Observed, correlate, observe
@@ -17,28 +18,29 @@ from collector.audit.intervals import Interval, Outage, Run
 from collector.audit.outages import outages
 from collector.audit.provisional import Change, ChangeKind, revise
 from collector.audit.rules import Terms
+from collector.audit.sights import Sights
 from collector.audit.states import State
-from collector.audit.timeline import Showing, clip, runs, showing
+from collector.audit.strip import Strip, View
+from collector.audit.timeline import Showing, clip, judge, showing
 from collector.audit.violations import degraded
 from collector.contracts import Contract
 from collector.ledger import Agent
 from collector.ledger.derived import DerivedStore, LifeRow
-from collector.ledger.frontier import frontier_s
-from collector.ledger.outages import Lane, OutageStore, Revision
+from collector.ledger.outages import SETTLED_AFTER_S, Lane, OutageStore, Revision
 from collector.ledger.sqlite import SqliteLedger
-from collector.settle.gather import Clocks, Subject, gather, lives_of
+from collector.settle.calm import QUARTER_S, Calms
+from collector.settle.gather import Clocks, Subject, gather, lives_of, strip_of
+from collector.settle.reach import Reaches
 
 log = logging.getLogger(__name__)
 MARGIN_S = 900
 """Seconds around what changed: enough to know which targets answer while the link is up."""
-SETTLED_AFTER_S = 90
-"""An outage is said when the evidence reaches so far beyond its end: what follows it decides its
-cause, and peers count as fine when they were up for 60 s more. Until then the live road has it."""
 BESIDE_S = 90
 """An outage so near to a changed second may be one event with it."""
 LOOK_EVERY_S = 600
 LEAST_S = 10
 """A frontier that advanced by less is not worth a look."""
+Row = TypeVar("Row", Run, Interval)
 _AVAILABLE = (State.UP, State.DEGRADED)
 
 
@@ -76,8 +78,8 @@ class _Round:
     clocks: Clocks
     now_s: int
     lives: dict[str, list[LifeRow]] = field(default_factory=dict)
-    frontiers: dict[str, int | None] = field(default_factory=dict)
-    observed: dict[tuple[str, Span], Observed] = field(default_factory=dict)
+    observed: dict[Span, dict[str, Observed]] = field(default_factory=dict)
+    """All links by window."""
 
 
 class Judge:
@@ -87,6 +89,7 @@ class Judge:
         self, ledger: SqliteLedger, derived: DerivedStore, kept: OutageStore, world: World
     ) -> None:
         self._ledger, self._derived, self._kept, self._world = ledger, derived, kept, world
+        self._reaches, self._calms = Reaches(ledger, derived), Calms(derived)
         self._look: set[str] = set()
         """Links to look at although nothing of them waits."""
         self._looked: tuple[Mapping[str, Known], int] = {}, 0
@@ -99,6 +102,9 @@ class Judge:
         All that was received is woven: half of the evidence would make outages of its own.
         """
         turn = _Round(self._world(), Clocks(self._derived), now_s)
+        changed = self._derived.changed_hours()
+        self._reaches.forget(changed)
+        self._calms.forget(changed)
         waiting = self._derived.rejudge()
         self._look_around(turn)
         judged: list[str] = []
@@ -120,31 +126,22 @@ class Judge:
         been listed as lost."""
         world, looked_s = self._looked
         if turn.world is not world or turn.now_s >= looked_s + LOOK_EVERY_S:
+            self._reaches.forget_all()
             self._look |= turn.world.keys()
             self._looked = turn.world, turn.now_s
 
     # --- what to judge --------------------------------------------------------------------
 
     def _frontier(self, turn: _Round, link: str) -> int | None:
-        if link not in turn.frontiers:
-            ends = [
-                end_s
-                for agent in turn.world[link].agents
-                if (end_s := frontier_s(self._ledger, agent.agent_id, turn.now_s)) is not None
-            ]
-            # Batches that came meanwhile are whole and not woven yet.
-            woven_s = self._derived.last_journal(link)
-            turn.frontiers[link] = min(max(ends), woven_s) if ends and woven_s else None
-        return turn.frontiers[link]
+        return self._reaches.frontier(link, turn.world[link].agents, turn.now_s)
 
     def _due(self, turn: _Round, link: str, waiting: Span | None) -> Span | None:
         """The seconds of a link to judge now, if any."""
         known = turn.world[link]
-        frontier = self._frontier(turn, link)
-        first = self._derived.first_known(link)
-        if frontier is None or first is None or first >= frontier:
+        whole = self._reaches.whole(link, known.agents, turn.now_s)
+        if whole is None:
             return None
-        whole = Span(first, frontier)
+        frontier = whole.end_s
         if self._kept.digest(link) != known.digest:
             return whole
         judged_s = self._kept.judged_until(link)
@@ -169,9 +166,8 @@ class Judge:
     # --- judging --------------------------------------------------------------------------
 
     def _judge(self, turn: _Round, link: str, span: Span) -> None:
-        frontier, first = self._frontier(turn, link), self._derived.first_known(link)
-        assert frontier is not None and first is not None, "only links with evidence are due"
-        whole = Span(first, frontier)
+        whole = self._reaches.whole(link, turn.world[link].agents, turn.now_s)
+        assert whole is not None, "only links with evidence are due"
         window = self._window(link, span, whole)
         intervals: list[Interval] = []
         found: list[Outage] = []
@@ -199,25 +195,33 @@ class Judge:
         What happened is judged with MARGIN_S around it and no more, whatever the window: so it is
         judged alike today and in the audit of the month.
         """
-        margin = Span(part.span.start_s - MARGIN_S, part.span.end_s + MARGIN_S)
-        seen = self._seen(turn, link, part.terms, _within(margin, whole), part.span)
-        judged = [Interval(*run) for run in seen.runs]
+        margin = _within(Span(part.span.start_s - MARGIN_S, part.span.end_s + MARGIN_S), whole)
+        rule = part.terms.unavailability
+        strip, hub_off = self._strip(link, margin), self._derived.hub_off(*margin)
+        shown = showing(strip, hub_off)
+        ran = judge(shown, rule)
         cases = [
             (event, self._seen(turn, link, part.terms, _within(_around(event), whole), event))
-            for event in _happened(seen)
+            for event in happened(strip, ran)
         ]
+        told: list[Interval] = []
         for event, case in cases:
-            near = case._replace(runs=clip(seen.runs, *_span(case.evidence)))
+            near = case._replace(
+                runs=clip(_touching(ran, _span(case.evidence)), *_span(case.evidence))
+            )
             context = self._context(turn, near, part.windows)
-            told = attribute(near.evidence, near.runs, part.terms, context)
-            judged = _painted(judged, _clipped(told, event))
-        judged = list(degraded(judged, seen.shown, part.terms.degraded))
-        rule = part.terms.unavailability
+            told += _clipped(attribute(near.evidence, near.runs, part.terms, context), event)
+        judged = list(
+            degraded(_painted([Interval(*run) for run in ran], told), shown, part.terms.degraded)
+        )
         found = [
             one
             for event, case in cases
             for one in outages(
-                case.evidence, case.shown, _clipped(judged, _span(case.evidence)), rule
+                case.evidence,
+                case.shown,
+                _clipped(_touching(judged, _span(case.evidence)), _span(case.evidence)),
+                rule,
             )
             if one.end is not None
             and one.end.at_s + SETTLED_AFTER_S <= whole.end_s
@@ -226,33 +230,52 @@ class Judge:
         ]
         return _clipped(judged, part.span), found
 
+    def _strip(self, link: str, window: Span) -> Strip:
+        return strip_of(self._derived, link, *window)
+
     def _seen(self, turn: _Round, link: str, terms: Terms, window: Span, event: Span) -> "_Seen":
         evidence = self._evidence(turn, link, window, event)
-        found = runs(evidence.strip, terms.unavailability, evidence.hub_off)
-        return _Seen(evidence, showing(evidence.strip, evidence.hub_off), found)
+        shown = showing(evidence.strip, evidence.hub_off)
+        return _Seen(evidence, shown, judge(shown, terms.unavailability))
 
     def _context(self, turn: _Round, near: "_Seen", windows: tuple[Window, ...]) -> Context:
         """What others showed in the same seconds."""
         evidence = near.evidence
         start_s, end_s = _span(evidence)
-        wide = Span(start_s - start_s % MARGIN_S, end_s + -end_s % MARGIN_S)
-        others = [self._observed(turn, link, wide) for link in turn.world if link != evidence.link]
-        known = [one for one in others if one is not None]
+        wide = Span(start_s - start_s % QUARTER_S, end_s + -end_s % QUARTER_S)
+        known = self._all_observed(turn, wide)
         own = observe(evidence, near.runs)
-        return correlate([own, *known]).context(evidence.link, windows)
+        others = (one for link, one in known.items() if link != evidence.link)
+        return correlate([own, *others]).context(evidence.link, windows)
 
-    def _observed(self, turn: _Round, link: str, window: Span) -> Observed | None:
-        """What of another link bears on this one; None where nothing is known of it then."""
-        key = link, window
-        if key not in turn.observed:
-            frontier = self._frontier(turn, link)
-            if frontier is None or frontier <= window.start_s:
-                return None
-            near = Span(window.start_s, min(window.end_s, frontier))
-            terms = _parts(turn.world[link], near)[0].terms
-            seen = self._seen(turn, link, terms, near, near)
-            turn.observed[key] = observe(seen.evidence, seen.runs)
-        return turn.observed[key]
+    def _all_observed(self, turn: _Round, window: Span) -> dict[str, Observed]:
+        """What of every link bears on the others; those of which nothing is known then are left
+        out."""
+        if window not in turn.observed:
+            hub_off = self._derived.hub_off(*window)
+            found = {
+                link: one
+                for link in turn.world
+                if (one := self._observed(turn, link, window, hub_off)) is not None
+            }
+            turn.observed[window] = found
+        return turn.observed[window]
+
+    def _observed(
+        self, turn: _Round, link: str, window: Span, hub_off: tuple[Span, ...]
+    ) -> Observed | None:
+        frontier = self._frontier(turn, link)
+        if frontier is None or frontier <= window.start_s:
+            return None
+        near = Span(window.start_s, min(window.end_s, frontier))
+        terms = _parts(turn.world[link], near)[0].terms
+        if not hub_off:
+            pop, rule = turn.world[link].pop, terms.unavailability
+            quiet = self._calms.observed(link, pop, near, rule)
+            if quiet is not None:
+                return quiet
+        seen = self._seen(turn, link, terms, near, near)
+        return observe(seen.evidence, seen.runs)
 
     def _evidence(self, turn: _Round, link: str, window: Span, event: Span) -> Evidence:
         """All of a window; of clocks, how wrong they were at the event."""
@@ -340,13 +363,14 @@ def _within(span: Span, whole: Span) -> Span:
     return Span(max(span.start_s, whole.start_s), min(span.end_s, whole.end_s))
 
 
-def _happened(seen: _Seen) -> list[Span]:
+def happened(strip: Strip, runs: Iterable[Run]) -> list[Span]:
     """Where something is to be explained: not up, or one end of the measurement lost; those that
     touch as one."""
-    own = observe(seen.evidence, seen.runs)
-    spans = [Span(run.start_s, run.end_s) for run in seen.runs if run.state not in _AVAILABLE]
-    spans += [Span(loss.start_s, loss.end_s) for loss in own.hub_lost]
-    spans += own.anchors_lost
+    sights = Sights(strip)
+    whole = Span(strip.start_s, strip.end_s)
+    spans = [Span(run.start_s, run.end_s) for run in runs if run.state not in _AVAILABLE]
+    spans += sights.lost(View.HUB, whole)
+    spans += sights.lost(View.ANCHOR, whole) if sights.believed(View.ANCHOR) else []
     merged: list[Span] = []
     for one in sorted(spans):
         if merged and one.start_s <= merged[-1].end_s:
@@ -354,6 +378,12 @@ def _happened(seen: _Seen) -> list[Span]:
         else:
             merged.append(one)
     return merged
+
+
+def _touching(rows: Sequence[Row], span: Span) -> Sequence[Row]:
+    """Those of the rows, which follow one another, that share a second with the span."""
+    low = bisect_right(rows, span.start_s, key=lambda one: one.end_s)
+    return rows[low : bisect_left(rows, span.end_s, key=lambda one: one.start_s)]
 
 
 def _clipped(intervals: Iterable[Interval], span: Span) -> list[Interval]:
@@ -365,11 +395,22 @@ def _clipped(intervals: Iterable[Interval], span: Span) -> list[Interval]:
     return [one for one in cut if one.start_s < one.end_s]
 
 
-def _painted(whole: list[Interval], over: list[Interval]) -> list[Interval]:
-    """`whole` with the seconds of `over`, which follow one another, replaced."""
-    if not over:
-        return whole
-    start_s, end_s = over[0].start_s, over[-1].end_s
-    before = _clipped(whole, Span(whole[0].start_s, start_s))
-    after = _clipped(whole, Span(end_s, max(end_s, whole[-1].end_s)))
-    return [*before, *over, *after]
+def _painted(whole: Sequence[Interval], over: Sequence[Interval]) -> list[Interval]:
+    """`whole` with the seconds of `over` replaced; both in order, and `over` within `whole`."""
+    found: list[Interval] = []
+    layers = iter(over)
+    top = next(layers, None)
+    for one in whole:
+        at = one.start_s
+        while top is not None and top.start_s < one.end_s:
+            if at < top.start_s:
+                found.append(one._replace(start_s=at, end_s=top.start_s))
+            if top.start_s >= one.start_s:
+                found.append(top)
+            at = max(at, top.end_s)
+            if top.end_s > one.end_s:
+                break
+            top = next(layers, None)
+        if at < one.end_s:
+            found.append(one._replace(start_s=at))
+    return found

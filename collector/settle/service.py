@@ -93,7 +93,7 @@ class SettleService:
         """Read and weave some; once all is woven, judge some. Whether anything was done."""
         touched = self._settler.step()
         self.behind = self._parts.store.behind()
-        if touched or self.behind:
+        if touched or self._settler.busy():
             return True
         now_s = self._now_s()
         judged = self._parts.judge.step(now_s)

@@ -12,13 +12,13 @@ from typing import NamedTuple
 from collector.audit.evidence import Span
 from collector.ledger.derived import DerivedStore, Unread
 from collector.settle.derive import Speaker, derive
-from collector.settle.gather import Clocks, weave_hour
+from collector.settle.gather import Clocks, weave_span
 
 log = logging.getLogger(__name__)
 BATCHES = 200
 """Read in one transaction."""
 HOURS = 200
-"""Woven before the caller is asked again."""
+"""Woven, each in part, before the caller is asked again."""
 _SAY_EVERY = 20_000
 
 
@@ -63,8 +63,8 @@ class Settler:
         touched = []
         dirty = sorted(self._store.dirty(HOURS))
         for link, rows in groupby(dirty, key=lambda row: row[0]):
-            hours = [weave_hour(self._store, clocks, link, hour) for _, hour in rows]
-            span = self._store.keep_hours(link, hours)
+            pieces = [weave_span(self._store, clocks, link, span) for _, span in rows]
+            span = self._store.keep(link, pieces)
             if span is not None:
                 touched.append(Touched(link, span))
         return touched

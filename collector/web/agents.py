@@ -1,4 +1,4 @@
-"""The agents' endpoints: POST /v1/enrol, /v1/status, /v1/batch (docs/wire-v1.md).
+"""The agents' endpoints: POST /v1/enrol, /v1/status, /v1/batch, /v1/slot (docs/wire-v1.md).
 
 Bodies are taken raw, with a limit and a deadline, and are never decompressed by the HTTP layer.
 """
@@ -9,9 +9,10 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from collector.desk import Desk
+from collector.desk import Caller, Desk
 from wire.batch import MAX_BATCH_BYTES
 from wire.errors import Refusal, WireError
+from wire.message import REVISION, REVISION_HEADER
 
 MAX_REQUEST_BYTES = 64 * 1024
 """An enrolment or a status: what is longer than this are policies, and those go the other way."""
@@ -19,7 +20,9 @@ MEDIA = {
     "batch": "application/vnd.pantau.receipt",
     "status": "application/vnd.pantau.message",
     "enrol": "application/vnd.pantau.message",
+    "slot": "application/vnd.pantau.message",
 }
+READS = {REVISION_HEADER: str(REVISION)}
 STATUS = {
     Refusal.MALFORMED: HTTPStatus.BAD_REQUEST,
     Refusal.UNKNOWN_VERSION: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -38,7 +41,7 @@ STATUS = {
 
 def refusal(error: WireError) -> web.Response:
     """The answer to a message that is not taken."""
-    headers = {}
+    headers = dict(READS)
     if error.refusal is Refusal.OVERLOADED:
         # Spread, so that those who were sent away do not come back together.
         headers["Retry-After"] = str(random.randint(5, 60))
@@ -70,6 +73,12 @@ async def _body(request: web.Request, limit: int, deadline_s: float) -> bytes:
     return bytes(data)
 
 
+def _revision(request: web.Request) -> int:
+    """What the sender says that it reads; 1 where it does not say, or nothing sensible."""
+    told = request.headers.get(REVISION_HEADER, "")
+    return int(told) if told.isascii() and told.isdigit() and len(told) < 6 else 1
+
+
 class AgentEndpoints:
     """Routes for agents."""
 
@@ -83,6 +92,7 @@ class AgentEndpoints:
             web.post("/v1/enrol", self.enrol),
             web.post("/v1/status", self.status),
             web.post("/v1/batch", self.batch),
+            web.post("/v1/slot", self.slot),
         ]
 
     async def enrol(self, request: web.Request) -> web.Response:
@@ -97,18 +107,21 @@ class AgentEndpoints:
         """Evidence in, receipt out, after the commit."""
         return await self._answer("batch", request, MAX_BATCH_BYTES)
 
+    async def slot(self, request: web.Request) -> web.Response:
+        """A wish to test in, a slot or a time to wait out."""
+        return await self._answer("slot", request, MAX_REQUEST_BYTES)
+
     async def _answer(self, what: str, request: web.Request, limit: int) -> web.Response:
-        peer = request.remote or "?"
+        caller = Caller(request.remote or "?", _revision(request))
         try:
             data = await _body(request, limit, self._body_deadline_s)
         except WireError as error:
-            self._desk.refuse(what, peer, error)
+            self._desk.refuse(what, caller.peer, error)
             answer = refusal(error)
             answer.force_close()
             return answer
         try:
-            return web.Response(
-                body=await self._desk.exchange(what, peer, data), content_type=MEDIA[what]
-            )
+            body = await self._desk.exchange(what, caller, data)
+            return web.Response(body=body, content_type=MEDIA[what], headers=READS)
         except WireError as error:
             return refusal(error)

@@ -85,7 +85,8 @@ class Namespace:
                 self._kill_one(pid)
             killed.update(pids)
             self._reap()
-            if not pids:
+            # A dying process has left its namespace some moments before it can be waited for.
+            if not pids and not self._children:
                 return len(killed)
             time.sleep(_KILL_PAUSE_S)
         raise NamespaceError(f"{self.label}: processes {self.pids()} survive SIGKILL")

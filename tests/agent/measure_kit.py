@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.measure import Measure
 from agent.recorder import Settled
-from agent.sockets import Address, IcmpNotPermitted, Refusal, Way
+from agent.sockets import Address, Destination, IcmpNotPermitted, Refusal, Way
 from agent.stamps import Arrival, Sent
 from runtime.clock import Clock, SystemClock
 from wire import stamp
@@ -184,6 +184,17 @@ class FakeChannel:
             raise OSError(failure, errno.errorcode[failure])
         self.sent.append((packet, sent, address))
         self._network.deliver(self, packet, sent, address)
+
+    def send_many(
+        self, packets: Sequence[bytes], sent: Sequence[Sent], to: Sequence[Destination]
+    ) -> dict[int, OSError]:
+        failures: dict[int, OSError] = {}
+        for k, (packet, one, where) in enumerate(zip(packets, sent, to, strict=True)):
+            try:
+                self.send(packet, one, where.address)
+            except OSError as error:
+                failures[k] = error
+        return failures
 
     def receive(self) -> list[Arrival]:
         found, self.arrivals = self.arrivals, []

@@ -4,7 +4,9 @@ import http.server
 import os
 import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import msgspec
 import pytest
@@ -232,6 +234,36 @@ def test_probe_on_the_command_line_prints_every_packet(tmp_path: Path) -> None:
     assert all(line["outcome"] == "ok" and line["rtt_ns"] > 0 for line in lines[:3])
     assert lines[3]["summary"] is True
     assert (lines[3]["sent"], lines[3]["lost"]) == (3, 0)
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Not into what the command prints."""
+
+
+def test_probe_shows_the_parts_of_what_it_did() -> None:
+    page = ThreadingHTTPServer(("127.0.0.1", 0), _Quiet)
+    server = Thread(target=page.serve_forever)
+    server.start()
+    words = ["probe", "http", f"http://localhost:{page.server_port}/none", "--count", "2"]
+    try:
+        told = CliRunner().invoke(main, [*words, "--interval", "1", "--json"])
+        shown = CliRunner().invoke(main, [*words, "--interval", "1"])
+    finally:
+        page.shutdown()
+        server.join()
+        page.server_close()
+    *lines, last = [msgspec.json.decode(line) for line in told.output.splitlines()]
+    assert [line["seq"] for line in lines] == [0, 1]
+    for line in lines:
+        assert line["exchange"]["status"] == 404
+        assert set(line["exchange"]["phases_ns"]) == {"connect", "processing", "transfer"}
+        assert sum(line["exchange"]["phases_ns"].values()) <= line["rtt_ns"] + 1
+    assert last["summary"] is True
+    assert last["address"] in ("127.0.0.1", "::1")
+    assert last["resolve_ns"] > 0
+    assert shown.output.count("status 404") == 2
+    assert shown.output.count("    connect ") == 2
 
 
 def test_an_unknown_probe_is_told_with_those_there_are() -> None:

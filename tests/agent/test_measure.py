@@ -225,7 +225,10 @@ async def test_what_cannot_be_measured_is_noted_once_and_the_rest_goes_on(
     assert "this version has no probe 'probe3'" in caplog.text
 
 
-async def test_a_wall_clock_that_steps_while_a_packet_is_away_changes_no_rtt() -> None:
+@pytest.mark.parametrize("step_ns", [-3600 * SECOND, 3600 * SECOND])
+async def test_a_wall_clock_that_steps_while_a_packet_is_away_changes_no_rtt(
+    step_ns: int,
+) -> None:
     class SteppingClock(SystemClock):
         stepped_ns = 0
 
@@ -238,7 +241,6 @@ async def test_a_wall_clock_that_steps_while_a_packet_is_away_changes_no_rtt() -
     def deliver(channel: FakeChannel, packet: bytes, sent: Sent, address: Address | None) -> None:
         reflect(channel, packet, sent, address)
         arrival = channel.arrivals.pop()
-        step_ns = -3600 * SECOND
         clock.stepped_ns += step_ns
         assert arrival.kernel_ns is not None
         channel.arrivals.append(
@@ -253,6 +255,19 @@ async def test_a_wall_clock_that_steps_while_a_packet_is_away_changes_no_rtt() -
     assert {(row.outcome, row.stamp, row.rtt_ns) for row in found} == {
         (Outcome.OK, StampSource.USER, MS)
     }
+
+
+async def test_a_bug_in_a_turn_ends_the_measuring_and_is_not_swallowed() -> None:
+    meter, network = faked(FAST)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    network.deliver = broken
+    with pytest.raises(ExceptionGroup) as caught:
+        await asyncio.wait_for(meter.run(), 5)
+    assert [str(error) for error in caught.value.exceptions] == ["a bug"]
+    meter.close()
 
 
 async def test_the_instrument_tells_its_own_error_since_the_last_look() -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from agent.measure import Measure
-from agent.sockets import RealNetwork
+from agent.sockets import Address, RealNetwork
+from agent.stamps import Arrival, Sent
 from runtime.clock import SECOND, SystemClock
 from tests.agent.measure_kit import (
     KEY,
@@ -24,6 +25,7 @@ from tests.agent.measure_kit import (
     target,
 )
 from wire import stamp
+from wire.journal import Anchor
 from wire.observation import Observation, Outcome, StampSource, Train
 from wire.policy import Target
 
@@ -63,6 +65,46 @@ async def test_a_reflector_that_answers_is_measured_packet_by_packet(
     assert {packet.ssid for packet in reflector.seen} == {4711}
     assert all(stamp.error_ns(packet.error_estimate) for packet in reflector.seen)
     assert set(reflector.sizes) == {60 + (112 if authenticated else 44)}
+
+
+async def test_v3_7_round_trip_forward_way_and_offset_of_the_hub() -> None:
+    """T1 = .5000, T2 = .5130, T3 = .5132, T4 = .5242: 24.0 ms, 13.0 ms, +1.0 ms."""
+    clock = LaterClock()
+    network = FakeNetwork(clock)
+    moments: list[Sent] = []
+
+    def deliver(channel: FakeChannel, packet: bytes, sent: Sent, address: Address | None) -> None:
+        asked = stamp.parse_sender(packet, KEY)
+        sent.kernel_ns = sent.wall_ns
+        moments.append(sent)
+        reply = stamp.ReflectorPacket(
+            seq=asked.seq,
+            timestamp=stamp.ntp64(sent.wall_ns + 13_200_000),
+            error_estimate=1,
+            ssid=asked.ssid,
+            receive_timestamp=stamp.ntp64(sent.wall_ns + 13_000_000),
+            sender_seq=asked.seq,
+            sender_timestamp=asked.timestamp,
+            sender_error_estimate=asked.error_estimate,
+            sender_ttl=255,
+        )
+        boot_ns, wall_ns = sent.boot_ns + 24_200_000, sent.wall_ns + 24_200_000
+        data = stamp.pack_reflector(reply, KEY)
+        channel.arrivals.append(Arrival(data, "192.0.2.1", boot_ns, wall_ns, wall_ns, 60))
+
+    network.deliver = deliver
+    anchors: list[Anchor] = []
+    one = target(authenticated=True)
+    meter = Measure([one], clock=clock, stamp_key=KEY, network=network, anchor=anchors.append)
+    found = rows(await run_for(meter, 0.12))
+    assert found
+    for row, sent, anchor in zip(found, moments, anchors, strict=True):
+        assert row.rtt_ns == pytest.approx(24_000_000, abs=2)
+        assert row.stamp is StampSource.KERNEL
+        assert row.forward_us == pytest.approx(13_000, abs=1)
+        here_ns = sent.wall_ns + anchor.boot_ns - sent.boot_ns
+        assert anchor.hub_wall_ns - here_ns == pytest.approx(1_000_000, abs=2)
+        assert anchor.error_ns == pytest.approx(12_100_000, abs=1)
 
 
 async def test_packets_are_spaced_by_the_interval_and_its_jitter() -> None:

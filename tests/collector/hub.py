@@ -15,12 +15,13 @@ from collector import identity
 from collector.app import Collector
 from collector.ledger.sqlite import SqliteLedger
 from collector.settings import read
+from collector.slot_desk import Server
 from runtime.clock import SECOND, Clock
 from runtime.testing import FakeClock
 from tests.collector.kit import WALL_AT_BOOT, Box
 from wire import message, receipt
 from wire.batch import Batch
-from wire.message import Enrol, Enrolled, Status, StatusReply
+from wire.message import Enrol, Enrolled, SlotReply, SlotRequest, Status, StatusReply
 from wire.receipt import Receipt
 from wire.token import Token
 
@@ -98,6 +99,11 @@ class Hub:
     def public_key(self) -> bytes:
         return identity.load_or_make(self.folder / "etc" / "data").public_key
 
+    async def ask(self, box: Box, request: SlotRequest) -> SlotReply:
+        reply = await self.post("/v1/slot", message.sign(request, box.key))
+        assert reply.status == 200, reply.body
+        return message.verify(reply.body, SlotReply, self.public_key)
+
     async def page(self) -> str:
         return (await self.get("/metrics")).body.decode()
 
@@ -121,12 +127,16 @@ def samples(page: str) -> Series:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, *boxes: Box, clock: Clock | None = None, **settings: Any
+    folder: Path,
+    *boxes: Box,
+    clock: Clock | None = None,
+    server: Server | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Hub]:
     """A collector that knows `boxes`, from start to an orderly end."""
     file = settings_in(folder, **settings)
     enrol_in(folder, *boxes)
-    collector = Collector(read(file), clock or later())
+    collector = Collector(read(file), clock or later(), server)
     stop = asyncio.Event()
     running = asyncio.create_task(collector.run(stop))
     while not collector.pages.ready and not running.done():

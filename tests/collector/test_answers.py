@@ -18,6 +18,7 @@ from collector.audit.intervals import Edge, Interval, Outage
 from collector.audit.states import Cause, Charge, EvidenceClass, State
 from collector.contracts import Contracts, Limit, Limits
 from collector.inventory import Inventory, Link, LinkTarget, Node, NodeKind, Reach
+from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import Lane, OutageStore, Revision
 from collector.ledger.sqlite import SqliteLedger
 from collector.metrics import labels, sample
@@ -47,12 +48,14 @@ LIMITS = Limits(
 )
 MONTH = Month(2026, 10, Zone.WIB).span
 T = 31 * 86_400
+DERIVED: dict[str, DerivedStore] = {}
 AFTER_S = MONTH.end_s + 10 * 86_400
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[OutageStore]:
     ledger = SqliteLedger(tmp_path / "ledger.db")
+    DERIVED["now"] = DerivedStore(ledger)
     yield OutageStore(ledger)
     ledger.close()
 
@@ -60,7 +63,7 @@ def store(tmp_path: Path) -> Iterator[OutageStore]:
 def answers(store: OutageStore, **changes: object) -> Answers:
     inventory = Inventory((NODE,), (LINK,))
     promised = inventory, Contracts((contract(**{"link": "l1", **changes}),))
-    return Answers(store, lambda: promised)
+    return Answers(store, DERIVED["now"], lambda: promised)
 
 
 def up(start_s: int, end_s: int) -> Interval:
@@ -160,6 +163,38 @@ def test_outages_are_filtered_and_withdrawn_ones_are_none(store: OutageStore) ->
     assert len(asked.outages(span=MONTH, cause=Cause.ACCESS_LINK)) == 1
 
 
+def test_links_that_went_down_together_are_one_event(store: OutageStore) -> None:
+    cuts = [
+        msgspec.structs.replace(
+            outage(down(MONTH.start_s + k, 60)), link=f"l{k}", event="core-1", cause=Cause.LAN
+        )
+        for k in range(3)
+    ]
+    store.say(Lane.EVIDENCE, [Revision(None, False, one) for one in cuts], made_s=1)
+    (one,) = answers(store).events(MONTH)
+    plain = told.event(one)
+    conforms("Event", plain)
+    assert (plain["links"], plain["start_s"]) == (["l0", "l1", "l2"], MONTH.start_s)
+    assert plain["end_s"] == MONTH.start_s + 62
+
+
+def test_a_provisional_outage_names_what_settled_it(store: OutageStore) -> None:
+    cut = down(MONTH.start_s + 1000, 60)
+    heard = msgspec.structs.replace(outage(cut, settled=False), state=State.UNKNOWN)
+    (live,) = store.say(Lane.LIVE, [Revision(None, False, heard)], made_s=5)
+    assert answers(store).history(live).settled_by is None
+    assert [one.id for one in answers(store).outages("l1")] == [live]
+    keep(store, cut)
+    assert answers(store).history(live).settled_by == ()
+    (settled,) = store.say(Lane.EVIDENCE, [Revision(None, False, outage(cut))], made_s=6)
+    found = answers(store).history(live)
+    assert found.settled_by == (settled,)
+    conforms("History", told.history(found))
+    assert [one.id for one in answers(store).outages("l1")] == [settled]
+    with pytest.raises(KeyError):
+        answers(store).history(99)
+
+
 OPENAPI = yaml.safe_load(
     (Path(__file__).parents[2] / "collector" / "web" / "openapi.yaml").read_text()
 )
@@ -186,6 +221,7 @@ def test_the_plain_form_is_what_the_description_says(store: OutageStore) -> None
     (one,) = asked.availability("2026-10", AFTER_S)
     plain = told.availability(one)
     conforms("Availability", plain)
+    conforms("Availability", plain | told.violations(asked.violations(one)))
     assert (plain["down_s"], plain["outages"], plain["verdict"]) == (180, 3, "met")
     assert plain["availability_low"] == pytest.approx(1 - 180 / T)
 

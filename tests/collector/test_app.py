@@ -230,7 +230,12 @@ def test_sigterm_ends_within_five_seconds_and_loses_nothing_acknowledged(tmp_pat
     assert (status, "Traceback" in rest) == (0, False)
     assert seconds < 5
     data = tmp_path / "etc" / "data"
-    assert sorted(one.name for one in data.iterdir()) == ["identity.key", "ledger.db"]
+    assert sorted(one.name for one in data.iterdir()) == [
+        "identity.key",
+        "ledger.db",
+        "operator.token",
+        "slots.db",
+    ]
     ledger = SqliteLedger(data / "ledger.db")
     assert [batch.digest for batch, _ in ledger.placed_batches(box.agent_id)] == acknowledged
 

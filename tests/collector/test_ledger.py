@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from collector.latency import summarise
 from collector.ledger import EMPTY_TALLY, Entry, Head, LedgerError, PlacedBy, Tally, add
+from collector.ledger.schema import VERSION
 from collector.ledger.sqlite import SqliteLedger
 from collector.reading import Scope, read
 from tests.collector.kit import (
@@ -514,3 +515,19 @@ def test_what_was_acknowledged_survives_kill_9(file: Path, acknowledged: int) ->
     (head,) = ledger.heads()
     assert (head.next_seq, head.missing) == (len(held), 0)
     assert ledger._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_ledger_of_the_first_schema_is_brought_to_this_one(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    ledger = SqliteLedger(file)
+    ledger_id = ledger.ledger_id
+    ledger.close()
+    db = apsw.Connection(str(file))
+    db.execute("DROP INDEX batch_boot")
+    db.execute("PRAGMA user_version=1")
+    db.close()
+    again = SqliteLedger(file)
+    assert again.ledger_id == ledger_id
+    assert again.rows("PRAGMA user_version") == [(VERSION,)]
+    assert again.rows("SELECT count(*) FROM sqlite_master WHERE name='batch_boot'") == [(1,)]
+    again.close()

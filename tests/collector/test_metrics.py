@@ -23,7 +23,7 @@ from runtime.testing import FakeClock
 from tests.collector.hub import Hub, later, samples, serving, settings_in
 from tests.collector.kit import WALL_AT_BOOT, Box, anchor, entry, gap, heartbeat, reported, train
 from wire import stamp
-from wire.message import SpoolStatus
+from wire.message import End, LinkTests, SpoolStatus, ThroughputStatus
 from wire.observation import Outcome, Train
 from wire.policy import Role
 
@@ -87,7 +87,17 @@ async def play(hub: Hub, clock: FakeClock) -> None:
     spool = SpoolStatus(
         batches_waiting=1, bytes_used=20_480, bytes_cap=268_435_456, dropped_observations=3
     )
-    await hub.tell(box, box.status(targets=(reported(lost=2),), spool=spool))
+    tests = LinkTests(
+        link="l1",
+        month="2026-09",
+        used_bytes=1_900_000_000,
+        budget_bytes=3_000_000_000,
+        last_test_wall_ns=WALL_AT_BOOT + begin * SECOND,
+        ends={End.DONE: 40, End.BUSY: 2, End.MISSED: 0},
+        deferred=7,
+    )
+    told = ThroughputStatus(links=(tests,))
+    await hub.tell(box, box.status(targets=(reported(lost=2),), spool=spool, throughput=told))
     clock.advance(SECOND // 2)
     await hub.collector._refresh()
 

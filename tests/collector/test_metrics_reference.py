@@ -4,10 +4,16 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+
 from collector import metrics as m
+from collector.backfill import series as settled
+from collector.backfill.counters import BackfillCounters
 from collector.counters import Counters
 from collector.details import FROM_DETAILS
 from collector.instrument import FORWARD, FROM_INSTRUMENT, REVERSE
+from collector.load_series import FROM_TESTS
 from collector.reflector import Reflector, ReflectorSettings
 from collector.sessions import SessionTable
 from collector.standing import FROM_AUDIT
@@ -28,19 +34,39 @@ class Told(NamedTuple):
 
 
 def of_the_page() -> dict[str, Told]:
-    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", PAGE, re.M))
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", PAGE + of_an_endpoint(), re.M))
     labels: dict[str, frozenset[str]] = {}
-    for name, inner in re.findall(r"^(pantau_\w+)(?:\{(.*)\})? \S+$", PAGE, re.M):
+    for name, inner in re.findall(
+        r"^(pantau_\w+)(?:\{(.*)\})? \S+$", PAGE + of_an_endpoint(), re.M
+    ):
         family = name if name in kinds else re.sub(r"_(bucket|sum|count)$", "", name)
         names = frozenset(re.findall(r'(?:^|",|,)(\w+)="', inner)) - {"le"}
         assert labels.setdefault(family, names) == names, name
     return {name: Told(kind, labels[name]) for name, kind in kinds.items()}
 
 
-def of_the_document() -> dict[str, Told]:
+def of_an_endpoint() -> str:
+    """What a collector with a backfill tells besides; without one the families have no series."""
+    registry = CollectorRegistry()
+    BackfillCounters(registry).of("store")
+    return generate_latest(registry).decode()
+
+
+def of_the_document(*, backfill: bool = False) -> dict[str, Told]:
     rows = ROW.findall((ROOT / "docs" / "metrics.md").read_text())
     assert len(rows) == len({row[0] for row in rows})
-    return {row[0]: Told(row[1], frozenset(re.findall(r"\w+", row[2]))) for row in rows}
+    return {
+        row[0]: Told(row[1], frozenset(re.findall(r"\w+", row[2])))
+        for row in rows
+        if (row[4] == "backfill") == backfill
+    }
+
+
+def test_every_series_that_is_sent_has_a_row() -> None:
+    assert of_the_document(backfill=True) == {
+        family.name: Told(family.kind, frozenset(labels))
+        for family, labels in settled.LABELS.items()
+    }
 
 
 def test_every_metric_has_a_row_with_its_type_and_labels_and_no_row_is_stale() -> None:
@@ -54,14 +80,13 @@ def test_every_metric_has_a_row_with_its_type_and_labels_and_no_row_is_stale() -
 def test_the_page_shows_every_family_there_is() -> None:
     table = SessionTable()
     counters = Counters(table, Reflector(table, FakeClock(), ReflectorSettings()))
+    BackfillCounters(counters.registry)
     own = {
         family.name + ("_total" if family.type == "counter" else "")
         for family in counters.registry.collect()
     }
-    families = {*m.FAMILIES, *FROM_DETAILS, *FROM_INSTRUMENT, *FROM_AUDIT, *FROM_EVENTS} - {
-        FORWARD,
-        REVERSE,
-    }
+    shown = {*m.FAMILIES, *FROM_DETAILS, *FROM_INSTRUMENT, *FROM_TESTS, *FROM_AUDIT, *FROM_EVENTS}
+    families = shown - {FORWARD, REVERSE}
     assert set(of_the_page()) == {family.name for family in families} | own
 
 
@@ -72,5 +97,6 @@ def test_the_document_names_the_road_of_every_row() -> None:
     for family in m.FROM_EVIDENCE:
         assert roads[family.name] == "evidence", family.name
     for name, road in roads.items():
-        assert road in ("evidence", "live", "own")
+        assert road in ("evidence", "live", "backfill", "own")
+        assert (road == "backfill") == name.startswith("pantau_settled_")
         assert (road == "own") == name.startswith("pantau_collector_")

@@ -146,6 +146,24 @@ async def test_the_authenticated_answer_equals_vector_v3_6_but_for_the_kernels_o
 
 @FAMILIES
 @MODES
+async def test_a_question_gets_one_answer_though_the_way_is_walked_twice(
+    host: str, session: Session, sender_to: SenderTo
+) -> None:
+    async with listening(host) as (reflector, _):
+        sender = sender_to(host, reflector.port)
+        for seq in range(5):
+            answer = stamp.parse_reflector(await sender.ask(octets(seq, session)), session.key)
+            assert (answer.sender_seq, answer.seq) == (seq, seq)
+            # The transmit timestamp is read after all else, and before the answer leaves.
+            now = stamp.ntp64(time.time_ns())
+            assert stamp.ntp64_difference_ns(answer.timestamp, answer.receive_timestamp) > 0
+            assert stamp.ntp64_difference_ns(now, answer.timestamp) > 0
+        assert await sender.silent()
+    assert reflector.reflected == 5
+
+
+@FAMILIES
+@MODES
 async def test_methodology_v3_8_loss_is_split_by_direction(
     host: str, session: Session, sender_to: SenderTo
 ) -> None:

@@ -50,6 +50,21 @@ def test_what_is_allowed_and_perhaps_not_meant_is_a_note(folder: Path) -> None:
     )
 
 
+def test_tests_that_will_not_happen_are_a_note(folder: Path) -> None:
+    (folder / "contracts.yaml").unlink()
+    (folder / "links.yaml").write_text(
+        "links:\n  - {id: l1, node: n1, provider: P, medium: M, pop: X, throughput: {zone: WIB}}\n"
+        "  - {id: l2, node: n2, provider: P, medium: M, pop: X}\n"
+    )
+    assert check(folder) == (
+        0,
+        f"{folder}/collector.yaml: good: 2 nodes, 2 links, 0 contracts\n"
+        "note: links without a contract: l1, l2\n"
+        "note: throughput tests without a rate to test: l1\n"
+        "note: throughput.capacity_mbps is missing: no link is tested\n",
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -64,6 +79,22 @@ def test_what_is_allowed_and_perhaps_not_meant_is_a_note(folder: Path) -> None:
             "stamp: address 'hub.example': expected a literal IPv4 or IPv6 address",
         ),
         ("collector_unknown_limit", "limits: Object contains unknown field `burts`"),
+        (
+            "collector_backfill_url",
+            "backfill[0].url: Expected `str` matching regex '^https?://[^\\\\s]+\\\\Z'",
+        ),
+        ("collector_backfill_twice", "backfill[1].name: 'a' is given twice"),
+        ("collector_backfill_file", "backfill[0]: no file {folder}/password"),
+        (
+            "collector_backfill_ca",
+            "backfill[0].ca_file: {folder}/collector.yaml: expected certificates in PEM form",
+        ),
+        ("collector_backfill_header", "backfill[0]: header 'Content-Type' is not yours to set"),
+        ("collector_backfill_label", "backfill[0]: label 'link' is not yours to set"),
+        (
+            "collector_backfill_auth",
+            "backfill[0]: basic_auth and a header 'Authorization' do not go together",
+        ),
         ("collector_alias", "2:13: aliases are not used here: write the value out"),
         ("nodes_empty", "empty, expected a mapping of settings"),
         ("nodes_kind", "nodes[0].kind: Invalid enum value 'village'"),
@@ -92,6 +123,33 @@ def test_what_is_allowed_and_perhaps_not_meant_is_a_note(folder: Path) -> None:
             "links[0].targets[0]: target name 'hub' is kept for the hub's STAMP reflector",
         ),
         ("links_not_a_list", "links: Expected `array`, got `object`"),
+        (
+            "links_throughput_zone",
+            "links[0].throughput: zone 'Jakarta': expected WIB, WITA, WIT or an offset from"
+            " -14:00 to +14:00",
+        ),
+        (
+            "links_throughput_no_zone",
+            "links[0].throughput: Object missing required field `zone`",
+        ),
+        ("links_throughput_rate", "links[0].throughput.down_mbps: Expected `float` > 0.0"),
+        (
+            "links_throughput_evening",
+            "links[0].throughput.tests.evening: Expected `int` <= 4",
+        ),
+        (
+            "links_throughput_unknown_key",
+            "links[0].throughput: Object contains unknown field `speed`",
+        ),
+        (
+            "links_throughput_gate",
+            "links[0].throughput.gate.target: 'router' is no target of this link with probe snmp",
+        ),
+        (
+            "links_throughput_gate_interface",
+            "links[0].throughput.gate.target: target 'g' names no device_interface to read",
+        ),
+        ("collector_capacity", "throughput.capacity_mbps: Expected `float` > 0.0"),
         (
             "links_probe",
             "links[0].targets[0].probe: Expected `str` matching regex '^[a-z0-9_]+\\\\Z'",

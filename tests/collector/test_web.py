@@ -376,7 +376,7 @@ async def test_every_reason_is_counted_from_zero(tmp_path: Path) -> None:
     async with serving(tmp_path) as hub:
         counted = await refusals(hub)
     assert counted == {
-        (what, reason): 0 for what in ("batch", "status", "enrol") for reason in Refusal
+        (what, reason): 0 for what in ("batch", "status", "enrol", "slot") for reason in Refusal
     }
 
 

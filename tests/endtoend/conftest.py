@@ -63,6 +63,8 @@ class System:
         limits: dict[str, Any] | None = None,
     ) -> None:
         self.folder, self.address = folder, address
+        self.node = NODE
+        """Whose agent it is."""
         self.port = free_port()
         self.stamp_port = free_port(socket.SOCK_DGRAM)
         self.url = f"http://127.0.0.1:{self.port}"
@@ -100,6 +102,12 @@ class System:
         )
         self.agent_settings: dict[str, Any] = {**FAST, "state_dir": str(folder / "node")}
 
+    def inventory(self, nodes: list[dict[str, Any]], links: list[dict[str, Any]]) -> None:
+        """Nodes and links other than the usual ones; the first node's agent is the one to run."""
+        self.node = nodes[0]["id"]
+        self._write("nodes.yaml", {"nodes": nodes})
+        self._write("links.yaml", {"links": links})
+
     def _write(self, name: str, data: dict[str, Any]) -> None:
         (self.folder / name).write_text(yaml.safe_dump(data))
 
@@ -124,7 +132,7 @@ class System:
         ledger = SqliteLedger(data / "ledger.db")
         try:
             return str(
-                enrol.invite(ledger, identity.load_or_make(data), SystemClock(), NODE, ttl_ns)
+                enrol.invite(ledger, identity.load_or_make(data), SystemClock(), self.node, ttl_ns)
             )
         finally:
             ledger.close()
@@ -216,6 +224,17 @@ class System:
             lambda: f"spool drained\n{self.log('agent')}\n{self.log('collector')}",
         )
         self.stop_agent()
+
+    def empty(self, inside: Callable[[list[str]], list[str]] = list) -> None:
+        """After a stop, which waits some seconds for the hub and no longer: start the agent again
+        until nothing is left in its spool."""
+        for _ in range(4):
+            if self.drained():
+                return
+            self.start_agent(inside)
+            time.sleep(4)
+            assert self.stop_agent() == 0, self.log("agent")
+        raise AssertionError(f"batches are left in the spool\n{self.log('agent')}")
 
     def prove(self) -> Proof:
         return prove(self.folder / "hub" / "ledger.db")

@@ -1,6 +1,5 @@
 """A box whose clock begins in 1970: its evidence is taken, and placed by the hub's clock."""
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,31 +9,14 @@ import pytest
 
 from collector.ledger import PlacedBy, Placement
 from collector.ledger.sqlite import SqliteLedger
+from runtime.lab.compiler import compiler
+from tests.endtoend.wrongclock import WrongClock
 from wire.codec import Record, decode_body
 from wire.instant import ClockClass
 from wire.journal import ClockStep, Heartbeat
 from wire.observation import Outcome, StampSource, Train
 
-FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
-pytestmark = pytest.mark.skipif(
-    FAKETIME is None or shutil.which("env") is None, reason="needs the Debian package libfaketime"
-)
-
-
-def faked(stamp_file: Path) -> Callable[[list[str]], list[str]]:
-    """The wall clock is what the file says; boot and monotonic clocks stay true."""
-
-    def inside(argv: list[str]) -> list[str]:
-        return [
-            "env",
-            f"LD_PRELOAD={FAKETIME}",
-            f"FAKETIME_TIMESTAMP_FILE={stamp_file}",
-            "FAKETIME_NO_CACHE=1",
-            "FAKETIME_DONT_FAKE_MONOTONIC=1",
-            *argv,
-        ]
-
-    return inside
+pytestmark = pytest.mark.skipif(compiler() is None, reason="needs a C compiler: gcc, libc6-dev")
 
 
 class Reading:
@@ -67,9 +49,12 @@ class Reading:
 def test_evidence_of_1970_is_placed_right_and_a_step_moves_nothing(
     make_system: Callable[..., Any], tmp_path: Path
 ) -> None:
-    stamp_file = tmp_path / "now"
-    stamp_file.write_text("@1970-01-01 00:00:10\n")
-    inside = faked(stamp_file)
+    clock = WrongClock(tmp_path)
+    clock.begin_at(10)
+
+    def inside(argv: list[str]) -> list[str]:
+        return ["env", *(f"{name}={value}" for name, value in clock.env.items()), *argv]
+
     system = make_system(timeout_s=2.0)
     system.start_collector()
     system.join(inside)
@@ -78,7 +63,7 @@ def test_evidence_of_1970_is_placed_right_and_a_step_moves_nothing(
     time.sleep(6)
     # NTP at last: the wall clock jumps by half a century in the middle of the measuring.
     stepped = time.time()
-    stamp_file.write_text("+0s\n")
+    clock.right()
     time.sleep(6)
     assert system.metric("pantau_collector_batches_clock_untrusted_total") >= 0
     system.drain()
@@ -101,3 +86,35 @@ def test_evidence_of_1970_is_placed_right_and_a_step_moves_nothing(
     proof = system.prove()
     assert (proof.repeats, proof.holes) == (0, 0)
     assert proof.observations > 80
+
+
+def test_steps_of_an_hour_both_ways_move_no_round_trip_and_no_place(
+    make_system: Callable[..., Any], tmp_path: Path
+) -> None:
+    clock = WrongClock(tmp_path)
+
+    def inside(argv: list[str]) -> list[str]:
+        return ["env", *(f"{name}={value}" for name, value in clock.env.items()), *argv]
+
+    system = make_system(timeout_s=2.0)
+    system.start_collector()
+    system.join(inside)
+    began = time.time()
+    system.start_agent(inside)
+    for shift_s in (0, 3600, 0, -3600):
+        clock.shift(shift_s)
+        time.sleep(4)
+    system.drain()
+    ended = time.time()
+    system.stop_collector()
+
+    read = Reading(system.folder / "hub" / "ledger.db")
+    assert read.placed_by == {PlacedBy.ANCHOR}
+    assert [round(step.step_ns / 1e9) for step in read.steps] == [3600, -3600, -3600]
+    for at, error_s, train in read.trains:
+        assert began - error_s - 0.1 < at < ended + error_s + 0.1
+        assert all(
+            seen.rtt_ns is None or 0 < seen.rtt_ns < 200_000_000 for seen in train.observations()
+        )
+    proof = system.prove()
+    assert (proof.repeats, proof.holes) == (0, 0)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.endtoend.conftest import wait_for
 from wire.codec import decode_body
 from wire.journal import Gap, GapReason, Start
 
@@ -35,6 +36,12 @@ def journal(system: Any, kind: type[Start] | type[Gap]) -> list[Any]:
     return sorted(found, key=lambda record: record.boot_ns)
 
 
+def wait_until_begun(system: Any, lives: int) -> None:
+    """On a busy machine a process needs its time to begin at all."""
+    log = system.folder / "agent.log"
+    wait_for(lambda: log.read_text().count(" of node ") >= lives, 20, lambda: system.log("agent"))
+
+
 @pytest.fixture
 def chance() -> random.Random:
     seed = random.SystemRandom().randrange(2**32)
@@ -45,7 +52,8 @@ def chance() -> random.Random:
 def test_an_agent_killed_at_random_instants_loses_nothing_that_was_durable(
     system: Any, chance: random.Random
 ) -> None:
-    for _ in range(KILLS):
+    for life in range(KILLS):
+        wait_until_begun(system, life + 1)
         time.sleep(0.5 + chance.random() * PAUSE_S)
         system.agent.send_signal(signal.SIGKILL)
         system.agent.wait()

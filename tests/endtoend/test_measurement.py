@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 from collections import Counter
@@ -16,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dns.message
 import pytest
 
+import agent.probes.dns
 from agent.measure import Measure
 from agent.recorder import Settled
 from agent.sockets import Address, Channel, IcmpChannel, RealNetwork, Way
@@ -25,11 +28,12 @@ from collector.latency import directional
 from collector.reflector import Reflector, ReflectorSettings
 from collector.sessions import Session, SessionTable
 from runtime.clock import SystemClock
-from runtime.lab.build import available
+from runtime.lab.build import End, Lab, available
 from runtime.lab.link import BOTH, CLEAR, DOWN, UP, Direction, Knobs
 from runtime.lab.namespaces import Namespace
 from runtime.lab.topology import Pair, pair
 from runtime.lab.truth import Packet
+from tests.agent.attempt_kit import dns_server, records
 from wire.observation import Observation, Outcome, StampSource, Train
 from wire.policy import Role, Target
 
@@ -190,8 +194,8 @@ class Bench:
         }
         stamp = {"port": self.port, "ssid": 1}
         return [
-            Target(name="icmp", probe="icmp", **{**same, **changes}),
-            Target(name="stamp", probe="stamp", **{**same, **stamp, **changes}),
+            Target(**{"name": "icmp", "probe": "icmp", **same, **changes}),
+            Target(**{"name": "stamp", "probe": "stamp", **same, **stamp, **changes}),
         ]
 
     def knobs(self, direction: Direction, knobs: Knobs) -> None:
@@ -225,6 +229,24 @@ class Bench:
             measure.close()
         assert measure.notes() == ()
         return records
+
+
+async def measured(
+    network: RealNetwork, targets: Sequence[Target], seconds: float
+) -> list[Settled]:
+    """The fate of every packet that was sent in so many seconds."""
+    measure = Measure(targets, clock=SystemClock(), stamp_key=None, network=network)
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(measure.run())
+            await asyncio.sleep(seconds)
+            measure.replace([])
+            await asyncio.sleep(max(one.timeout_s for one in targets) + 0.1)
+            records = measure.settled()
+            running.cancel()
+    finally:
+        measure.close()
+    return records
 
 
 @pytest.fixture(scope="module")
@@ -344,6 +366,102 @@ async def test_what_is_filtered_for_one_probe_does_not_touch_the_other(
     assert len(others) > 50
     assert {row.outcome for row in others} == {Outcome.OK}
     assert max(row.rtt_ns or 0 for row in others) < TIMEOUT_S * 1e9
+
+
+async def test_names_that_nobody_answers_any_more_touch_nothing_else(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS dies for a while; what does not need it goes on, and DNS is well again afterwards."""
+    open_socket = agent.probes.dns.open_socket
+
+    def at_the_node(way: Way, kind: socket.SocketKind) -> socket.socket:
+        with entered(bench.net.node):
+            return open_socket(way, kind)
+
+    monkeypatch.setattr(agent.probes.dns, "open_socket", at_the_node)
+
+    def answers(query: dns.message.Message) -> list[bytes | float]:
+        return [records(query, "192.0.2.9").to_wire()]
+
+    async with contextlib.AsyncExitStack() as stack:
+        with entered(bench.net.hub):
+            port = await stack.enter_async_context(dns_server(answers, bench.net.hub_address))
+        asking = bench.targets(
+            name="dns", probe="dns", port=port, ssid=None, host="desa.example", interval_s=0.5
+        )[1:]
+        log = Log(bench.net)
+        dying = Knobs(drop=(f"udp:{port}",))
+        found = await bench.measure([*bench.targets(), *asking], 1.5, dying, Knobs())
+        found += await bench.measure([*bench.targets(), *asking], 1.0, Knobs(), Knobs())
+    dropped = sum(one.fate == "filter" for one in log.of(UP, UDP))
+    fates = [row.outcome for row in rows_of(found, "dns")]
+    assert fates.count(Outcome.TIMEOUT) == dropped >= 2
+    assert set(fates) == {Outcome.TIMEOUT, Outcome.OK}
+    assert fates[-1] is Outcome.OK
+    for probe in PROBES:
+        others = rows_of(found, probe)
+        assert len(others) > 50
+        assert {row.outcome for row in others} == {Outcome.OK}
+
+
+@pytest.mark.parametrize("family", [4, 6])
+async def test_a_size_that_does_not_fit_through_shows_with_every_packet(family: int) -> None:
+    """A router on the way is narrower than the first cable, and says so; nobody cuts packets up,
+    not even once the kernel has learnt of it."""
+    if (reason := available()) is not None:
+        pytest.skip(reason)
+    table = SessionTable()
+    table.register(Session(1, "l1", b"agent", None))
+    table.register(Session(2, "l1", b"agent", None))
+    reflector = Reflector(table, SystemClock(), ReflectorSettings("::", 0))
+    net = "10.0.{}.{}" if family == 4 else "fd0{}::{}"
+    bits = 24 if family == 4 else 64
+    with Lab() as lab:
+        node, router, hub = lab.space("node"), lab.router("router"), lab.space("hub")
+        for space, at in ((node, 1), (hub, 2)):
+            lab.cable(
+                End(
+                    space=space,
+                    device="wan0",
+                    addresses=(f"{net.format(at, 2)}/{bits}",),
+                    routes=(f"default via {net.format(at, 1)}",),
+                ),
+                End(space=router, device=space.label, addresses=(f"{net.format(at, 1)}/{bits}",)),
+            )
+        hub.ip("link set wan0 mtu 1300")
+        router.ip("link set hub mtu 1300")
+        for version in ("ipv4", "ipv6/icmp"):
+            key = "icmp_ratelimit" if version == "ipv4" else "ratelimit"
+            router.sysctl(f"net/{version}/{key}", "0")
+        with entered(hub):
+            await reflector.start()
+        for _ in range(20):  # the routers' link-local addresses take a moment
+            ping = ["ping", "-c1", "-W1", net.format(2, 2)]
+            if node.run(ping, check=False).returncode == 0:
+                break
+        common: dict[str, Any] = {
+            "link": "l1",
+            "role": Role.HUB,
+            "address": net.format(2, 2),
+            "interval_s": 0.05,
+            "timeout_s": TIMEOUT_S,
+        }
+        targets = [
+            Target(name=f"{probe} {size}", probe=probe, size=size, **common, **more)
+            for ssid, size in ((1, 0), (2, 1400))
+            for probe, more in (("icmp", {}), ("stamp", {"ssid": ssid, "port": reflector.port}))
+        ]
+        try:
+            records = await measured(NodeNetwork(node), targets, 0.6)
+        finally:
+            await reflector.close()
+    for probe in PROBES:
+        fates = {
+            size: [r.outcome for r in rows_of(records, f"{probe} {size}")] for size in (0, 1400)
+        }
+        assert min(map(len, fates.values())) >= 6
+        assert set(fates[0]) == {Outcome.OK}
+        assert set(fates[1400]) == {Outcome.UNREACHABLE}
 
 
 async def test_a_dead_target_among_200_disturbs_no_other(bench: Bench) -> None:

@@ -25,18 +25,44 @@ from wire.journal import (
     Start,
     Stop,
 )
+from wire.load import MAX_KNOCK_BYTES
 from wire.message import (
     MAX_MESSAGE_BYTES,
+    REVISION,
+    REVISION_HEADER,
+    Closed,
+    End,
     Enrol,
     Enrolled,
+    Figures,
     Kind,
+    LinkTests,
+    OrderProgress,
+    OrderState,
+    SlotReply,
+    SlotRequest,
     SpoolStatus,
     Status,
     StatusReply,
     TargetStatus,
+    ThroughputStatus,
+    Want,
 )
 from wire.observation import MAX_OBSERVATIONS, Outcome, StampSource, Train
+from wire.plan import Gate, Layer, Load, Order, Side, ThroughputPlan
 from wire.policy import DeviceValue, Policy, Role, Target, Transport
+from wire.slot import Direction, Grant, Method
+from wire.transfer import (
+    MAX_BINS,
+    MAX_SAMPLES,
+    Box,
+    Flow,
+    Headers,
+    HubLoad,
+    Purpose,
+    Transfer,
+    TransferOutcome,
+)
 
 DOCUMENT = Path(batch.__file__).parent.parent / "docs" / "wire-v1.md"
 TEXT = DOCUMENT.read_text()
@@ -65,10 +91,17 @@ FIELDS: list[tuple[str, tuple[str, ...]]] = [
         ("2.3", kind.__struct_fields__)
         for kind in (Exchange, Resolution, Path_, Hop, Reading, Power)
     ],
+    *[("2.4", kind.__struct_fields__) for kind in (Transfer, Flow, Headers, Box, HubLoad)],
     ("3.", receipt.Receipt._fields),
     ("4.1", Enrol.__struct_fields__),
     ("4.1", Enrolled.__struct_fields__),
     *[("4.2", kind.__struct_fields__) for kind in (Status, TargetStatus, SpoolStatus, StatusReply)],
+    *[
+        ("4.4", kind.__struct_fields__)
+        for kind in (ThroughputPlan, Gate, Order, ThroughputStatus, LinkTests, OrderProgress)
+    ],
+    ("4.4", Figures.__struct_fields__),
+    *[("4.5", kind.__struct_fields__) for kind in (SlotRequest, Want, SlotReply, Grant)],
     ("4.3", Policy.__struct_fields__),
     ("4.3", Target.__struct_fields__),
     ("4.3", DeviceValue.__struct_fields__),
@@ -78,6 +111,19 @@ FIELDS: list[tuple[str, tuple[str, ...]]] = [
 @pytest.mark.parametrize(("title", "fields"), FIELDS)
 def test_every_field_is_named_in_its_section(title: str, fields: tuple[str, ...]) -> None:
     missing = [field for field in fields if f"`{field}`" not in section(title)]
+    assert missing == []
+
+
+def test_every_word_of_throughput_is_named() -> None:
+    assert f"`{Transfer.__struct_config__.tag}`" in section("2.4")
+    words = {
+        "2.4": (*TransferOutcome, *Purpose, *Method, *Direction),
+        "4.4": (*Layer, *Side, *Load, *End, *OrderState),
+        "4.5": (*Direction, *Method, *Closed),
+    }
+    missing = [
+        word for at, told in words.items() for word in told if f"`{word}`" not in section(at)
+    ]
     assert missing == []
 
 
@@ -128,10 +174,17 @@ def test_every_limit_is_the_codes_own() -> None:
         ("1.1", codec.MAX_BODY_BYTES),
         ("1.1", codec.MAX_RAW_BYTES),
         ("2.1", MAX_OBSERVATIONS),
+        ("2.4", MAX_BINS),
+        ("2.4", MAX_SAMPLES),
+        ("7.", MAX_KNOCK_BYTES),
         ("4. ", MAX_MESSAGE_BYTES),
         ("5.", MAX_DETAIL),
     ]:
         assert f"{limit:,}" in section(title)
+
+
+def test_the_revision_and_its_header_are_told() -> None:
+    assert f"`{REVISION_HEADER}: {REVISION}`" in section("5.")
 
 
 def test_every_signing_context_is_told() -> None:

@@ -11,21 +11,36 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.web.agents import MAX_REQUEST_BYTES
 from wire import message
 from wire.errors import MAX_DETAIL, Refusal, WireError
 from wire.instant import ClockClass
 from wire.message import (
+    MAX_LINK_TESTS,
     MAX_MESSAGE_BYTES,
+    MAX_ORDERS,
     STATUS_TARGETS,
+    Closed,
+    End,
     Enrol,
     Enrolled,
+    Figures,
     Kind,
+    LinkTests,
+    OrderProgress,
+    OrderState,
+    SlotReply,
+    SlotRequest,
     SpoolStatus,
     Status,
     StatusReply,
     TargetStatus,
+    ThroughputStatus,
+    Want,
 )
+from wire.plan import Gate, Load, Order, ThroughputPlan
 from wire.policy import Policy, Role, Target
+from wire.slot import Direction, Grant, Method
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()
@@ -115,13 +130,101 @@ REPLY = StatusReply(
     rewind=True,
     catchup_bytes_per_s=16_384,
 )
-Any4 = Enrol | Enrolled | Status | StatusReply
-EVERY: dict[str, Any4] = {
+PLAN = ThroughputPlan(
+    link="desa-001/icon",
+    down_bits_per_s=20_000_000,
+    up_bits_per_s=20_000_000,
+    zone_offset_s=25_200,
+    evening_tests=1,
+    office_tests=0,
+    night_tests=1,
+    budget_bytes=3_000_000_000,
+    gate=Gate(target="router"),
+)
+ORDER = Order(
+    order_id="0d" * 16,
+    link="desa-001/icon",
+    directions=(Direction.DOWN, Direction.UP),
+    load=Load.STEPS,
+    steps=(0.5, 0.75, 0.9, 1.0),
+)
+STATUS_2 = msgspec.structs.replace(
+    STATUS,
+    throughput=ThroughputStatus(
+        links=(
+            LinkTests(
+                link="desa-001/icon",
+                month="2026-11",
+                used_bytes=475_000_000,
+                budget_bytes=3_000_000_000,
+                last_test_wall_ns=WALL_NS,
+                ends={End.DONE: 20, End.BUSY: 1},
+                deferred=4,
+            ),
+        ),
+        orders=(
+            OrderProgress(
+                order_id="0d" * 16,
+                state=OrderState.RUNNING,
+                figures=(
+                    Figures(
+                        direction=Direction.DOWN,
+                        end=End.DONE,
+                        bits_per_s=18_900_000.0,
+                        offered_bits_per_s=19_000_000.0,
+                        lost_ratio=0.002,
+                        rtt_ns=31_000_000,
+                        cross_bits_per_s=120_000.0,
+                    ),
+                ),
+            ),
+        ),
+    ),
+)
+REPLY_2 = msgspec.structs.replace(
+    REPLY, policy=msgspec.structs.replace(POLICY, throughput=(PLAN,)), orders=(ORDER,)
+)
+SLOT_REQUEST = SlotRequest(
+    agent_id="a1" * 16,
+    epoch="e9" * 16,
+    counter=3,
+    nonce="0e" * 16,
+    want=Want(
+        link="desa-001/icon",
+        method=Method.UDP,
+        direction=Direction.DOWN,
+        bits_per_s=18_482_497,
+        duration_s=10.0,
+        order_id="0d" * 16,
+    ),
+    ended="5a" * 16,
+)
+SLOT_REPLY = SlotReply(
+    nonce="0e" * 16,
+    received_wall_ns=WALL_NS,
+    grant=Grant(
+        slot_id="5b" * 16,
+        key="00" * 32,
+        link="desa-001/icon",
+        method=Method.UDP,
+        direction=Direction.DOWN,
+        duration_s=10.0,
+        most_bits_per_s=18_482_497,
+        address="192.0.2.1",
+        port=8461,
+        wait_s=3.5,
+    ),
+)
+AnyKind = message.Signed
+EVERY: dict[str, AnyKind] = {
     "enrol": ENROL,
     "enrolled": ENROLLED,
     "status": STATUS,
     "status-reply": REPLY,
+    "slot-request": SLOT_REQUEST,
+    "slot-reply": SLOT_REPLY,
 }
+REVISION_2: dict[str, Status | StatusReply] = {"status-2": STATUS_2, "status-reply-2": REPLY_2}
 NAMED = pytest.mark.parametrize("name", EVERY)
 
 
@@ -144,6 +247,28 @@ def test_the_golden_message_is_signed_and_read_to_the_byte(
     form: Any = type(EVERY[name])
     assert message.verify(data, form, PUBLIC) == EVERY[name]
     assert message.peek(data, form) == EVERY[name]
+
+
+@pytest.mark.parametrize("name", REVISION_2)
+def test_what_revision_2_adds_is_golden_too(
+    name: str, golden: Callable[[str, bytes], bytes]
+) -> None:
+    data = golden(f"{name}.bin", message.sign(REVISION_2[name], KEY))
+    form: Any = type(REVISION_2[name])
+    assert message.verify(data, form, PUBLIC) == REVISION_2[name]
+
+
+def test_what_a_reader_of_revision_1_gets_is_what_it_always_got(
+    golden_bytes: Callable[[str], bytes],
+) -> None:
+    """The plan is taken out, and the octets are those of the golden message of old."""
+    assert REPLY_2.policy is not None
+    old = msgspec.structs.replace(REPLY_2, policy=REPLY_2.policy.at_revision(1), orders=())
+    assert message.sign(old, KEY) == golden_bytes("status-reply.bin")
+    assert REPLY_2.policy.at_revision(1).digest() == POLICY.digest()
+    assert REPLY_2.policy.digest() != POLICY.digest()
+    plain = msgspec.structs.replace(STATUS_2, throughput=None)
+    assert message.sign(plain, KEY) == golden_bytes("status.bin")
 
 
 @NAMED
@@ -188,9 +313,9 @@ def test_a_message_cut_anywhere_is_refused(name: str) -> None:
         refused(data[:length], type(EVERY[name]))
 
 
-@given(st.binary(max_size=300), st.integers(1, 4))
+@given(st.binary(max_size=300), st.integers(1, 6))
 def test_any_octets_are_refused_and_nothing_else(data: bytes, kind: int) -> None:
-    for form in (Enrol, Enrolled, Status, StatusReply):
+    for form in (Enrol, Enrolled, Status, StatusReply, SlotRequest, SlotReply):
         refused(data, form)
         refused(b"PTM1" + bytes([kind]) + bytes(64) + data, form)
 
@@ -225,13 +350,40 @@ def test_the_longest_honest_status_is_taken() -> None:
         rtt_max_ns=2**62,
         last_reply_boot_ns=2**61,
     )
-    status = msgspec.structs.replace(
-        STATUS, targets=(one,) * STATUS_TARGETS, notes=("n" * 256,) * 8, agent_version="v" * 256
+    tests = LinkTests(
+        link="l" * 128,
+        month="2026-11",
+        used_bytes=2**53,
+        budget_bytes=2**53,
+        last_test_wall_ns=2**61,
+        ends=dict.fromkeys(End, 2**53),
+        deferred=2**53,
     )
+    figures = Figures(
+        direction=Direction.DOWN,
+        end=End.NO_SLOT,
+        bits_per_s=123456789.123456,
+        offered_bits_per_s=123456789.123456,
+        lost_ratio=0.12345678901234567,
+        rtt_ns=2**62,
+        cross_bits_per_s=123456789.123456,
+        detail="d" * 256,
+    )
+    order = OrderProgress(
+        order_id="0d" * 16, state=OrderState.RUNNING, detail="d" * 256, figures=(figures,) * 2
+    )
+    status = msgspec.structs.replace(
+        STATUS,
+        targets=(one,) * STATUS_TARGETS,
+        notes=("n" * 256,) * 8,
+        agent_version="v" * 256,
+        throughput=ThroughputStatus(links=(tests,) * MAX_LINK_TESTS, orders=(order,) * MAX_ORDERS),
+    )
+    assert len(message.sign(status, KEY)) < MAX_REQUEST_BYTES
     assert message.verify(message.sign(status, KEY), Status, PUBLIC) == status
 
 
-def spoiled(given: Any4, **changes: Any) -> bytes:
+def spoiled(given: AnyKind, **changes: Any) -> bytes:
     row = json.loads(msgspec.json.encode(given)) | changes
     return json.dumps(row).encode()
 
@@ -274,6 +426,17 @@ def spoiled(given: Any4, **changes: Any) -> bytes:
         (2, Enrolled, spoiled(ENROLLED, policy={"node": "n"})),
         (2, Enrolled, spoiled(ENROLLED, received_wall_ns=2**63)),
         (4, StatusReply, spoiled(REPLY, rewind=1)),
+        (4, StatusReply, spoiled(REPLY, orders=[{"order_id": "0d" * 16}])),
+        (4, StatusReply, spoiled(REPLY_2, orders=[json.loads(msgspec.json.encode(ORDER))] * 9)),
+        (3, Status, spoiled(STATUS, throughput={"links": [], "shell": "x"})),
+        (3, Status, spoiled(STATUS_2, throughput={"links": [{"link": "l", "month": "26-11"}]})),
+        (5, SlotRequest, spoiled(SLOT_REQUEST, want=None, ended=None)),
+        (5, SlotRequest, spoiled(SLOT_REQUEST, ended="5a" * 15)),
+        (5, SlotRequest, spoiled(SLOT_REQUEST, counter=-1)),
+        (6, SlotReply, spoiled(SLOT_REPLY, wait_s=5)),
+        (6, SlotReply, spoiled(SLOT_REPLY, grant=None, wait_s=5, closed="off")),
+        (6, SlotReply, spoiled(SLOT_REPLY, grant=None, wait_s=3601)),
+        (6, SlotReply, spoiled(SLOT_REPLY, grant=None, closed="tired")),
         (4, StatusReply, spoiled(REPLY, shell="rm -rf /")),
     ],
 )
@@ -284,6 +447,12 @@ def test_a_signed_message_outside_the_schema_is_refused_in_a_short_line(
     assert error.refusal is Refusal.BAD_BODY
     assert len(str(error)) <= MAX_DETAIL
     assert str(error).isprintable()
+
+
+def test_a_slot_reply_may_be_a_mere_thanks() -> None:
+    thanks = SlotReply(nonce="0e" * 16, received_wall_ns=1)
+    assert (thanks.grant, thanks.wait_s, thanks.closed) == (None, None, None)
+    assert SlotReply(nonce="0e" * 16, received_wall_ns=1, closed=Closed.OFF).closed is Closed.OFF
 
 
 def test_the_smallest_reply_leaves_out_what_is_not_said() -> None:

@@ -61,6 +61,17 @@ def test_v2_1_site_power_from_the_last_record_to_the_boot_and_the_agents_start_a
     assert "5 s apart" in sentence(found[0].why)
 
 
+def test_a_short_cut_is_not_judged_by_what_the_cpe_said_before_it() -> None:
+    scene = Scene(
+        up(600),
+        silent(24),
+        up(600),
+        lives=(BEFORE, ANEW._replace(booted_s=TEN + 15, first_s=TEN + 24)),
+        device=(cpe(TEN - 3, 900_000), cpe(TEN + 40, 25)),
+    )
+    assert next(one[2:4] for one in told(scene)) == (State.UNKNOWN, Cause.SITE_POWER)
+
+
 @pytest.mark.parametrize(
     ("terms", "charge"),
     [

@@ -14,9 +14,9 @@ from collector.audit.evidence import Evidence, MainsSample, Span, Window
 from collector.audit.intervals import Interval, Run, check_whole
 from collector.audit.rules import Party, PowerProof, Terms
 from collector.audit.states import Charge, State
-from collector.audit.strip import Strip
+from collector.audit.strip import Mark, Strip
 from collector.audit.why import Clause, clause, parts, sentence
-from tests.collector.audit.scene import cpe, life
+from tests.collector.audit.scene import UP, cpe, life, shows
 
 
 def observed(link: str, *runs: Run, pop: str = "X", power: tuple[Span, ...] = ()) -> Observed:
@@ -55,6 +55,21 @@ def test_a_core_event_needs_three_and_thirty_percent_within_a_minute(
     links = [went_down(f"l{k}", at_s) for k, at_s in enumerate(down_at)]
     joined = correlate([*links, *(fine(f"p{k}") for k in range(others))])
     assert [len(event.members) for event in joined.events()] == members
+
+
+@pytest.mark.parametrize(("gateway", "members"), [(Mark.OK, 3), (Mark.LOST, 0), (Mark.NONE, 3)])
+def test_a_site_that_lost_its_own_cpe_is_no_part_of_a_core_event(
+    gateway: Mark, members: int
+) -> None:
+    """A cable pulled out at one site and a router restarted at another say nothing of the PoP."""
+    marks = [shows(Mark.LOST, Mark.LOST, Mark.LOST, one, Mark.OK) for one in (Mark.OK, gateway)]
+    links = []
+    for k, code in enumerate((marks[0], marks[1], marks[0])):
+        seconds = np.array([UP] * 300 + [code] * 60 + [UP] * 300, np.uint16)
+        evidence = Evidence(link=f"l{k}", pop="X", strip=Strip.of_seconds(0, seconds))
+        runs = (Run(0, 300, State.UP), Run(300, 360, State.DOWN), Run(360, 660, State.UP))
+        links.append(observe(evidence, runs))
+    assert [len(event.members) for event in correlate(links).events()] == [members] * bool(members)
 
 
 def test_links_of_another_pop_do_not_make_an_event() -> None:

@@ -7,6 +7,7 @@ from collector.audit.calendar import Month, Zone
 from collector.audit.evidence import Evidence, Life, Span
 from collector.audit.intervals import Edge, Interval, Outage
 from collector.audit.outages import (
+    IN_MEMORY_S,
     Clock,
     Flapping,
     Limits,
@@ -71,7 +72,7 @@ def test_seconds_without_a_packet_widen_the_bounds() -> None:
 def test_an_outage_behind_a_silence_may_have_begun_in_it() -> None:
     silent, down = found_in(evidence_of("+" * 20 + "." * 30 + "-" * 15 + "+" * 20, start_s=0))
     assert silent.state is State.UNKNOWN
-    assert silent.start == Edge(at_s=20, low_s=19, high_s=21)
+    assert silent.start == Edge(at_s=20, low_s=19, high_s=21 + IN_MEMORY_S)
     assert silent.end == Edge(at_s=50, low_s=49, high_s=51)
     assert down.start == Edge(at_s=50, low_s=19, high_s=51)
 

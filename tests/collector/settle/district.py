@@ -196,7 +196,7 @@ class District:
         received = (T0 + (self.until_s if at_s is None else at_s)) * NS
         scope = Scope([one.name for one in self.sites], [])
         self.ledger.store([read(batch, received, scope) for batch in order])
-        while self._settler.step() or self.derived.behind():
+        while self._settler.step() or self._settler.busy():
             continue
         while self.judge.step(received // NS):
             continue

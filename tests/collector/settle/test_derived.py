@@ -9,8 +9,9 @@ from collector.audit.evidence import Span
 from collector.audit.strip import Mark, Strip, View, mark
 from collector.ledger.derived import DerivedStore
 from collector.ledger.sqlite import SqliteLedger
+from collector.settle.clockmap import ClockMap
 from collector.settle.derive import Speaker, derive
-from collector.settle.gather import Clocks, Subject, gather, lives_of, strip_of, weave_hour
+from collector.settle.gather import Clocks, Subject, gather, lives_of, strip_of, weave_span
 from tests.collector.kit import HUB_NOW, WALL_AT_BOOT, Box, anchor, entry, heartbeat, train
 from wire.batch import Batch
 from wire.codec import Record
@@ -49,9 +50,14 @@ def settle(ledger: SqliteLedger) -> DerivedStore:
 
 def weave_dirty(store: DerivedStore) -> None:
     clocks = Clocks(store)
-    for link, hour in store.dirty(1000):
-        store.keep_hours(link, [weave_hour(store, clocks, link, hour)])
+    for link, span in store.dirty(1000):
+        store.keep(link, [weave_span(store, clocks, link, span)])
     assert store.dirty(10) == []
+
+
+def woven_whole(store: DerivedStore, hour: Strip) -> Strip:
+    """The hour woven at once from all that is here: what is kept was woven piece by piece."""
+    return weave_span(store, Clocks(store), "l1", Span(hour.start_s, hour.end_s))
 
 
 def hub(store: DerivedStore, start_s: int, end_s: int, view: View = View.HUB) -> str:
@@ -108,6 +114,7 @@ def test_any_order_of_arrival_gives_the_same_seconds(tmp_path: Path, seed: int) 
             ledger.store([entry(batch, HUB_NOW + 20_000 * NS) for batch in part])
             store = settle(ledger)
         days.append(store.strips("l1", 0, 2**40))
+        assert days[-1] == [woven_whole(store, one) for one in days[-1]]
         ledger.close()
     assert days[0] == days[1]
 
@@ -156,6 +163,57 @@ def test_lives_say_when_the_box_booted_and_how_the_process_ended(ledger: SqliteL
     assert first.error_s == pytest.approx(0.005, abs=0.01)
     assert (second.boot_id, second.first_s) == ((b"c" * 16).hex(), T0 + 150)
     assert not first.stopped
+
+
+def test_what_was_kept_in_another_form_is_made_anew(ledger: SqliteLedger) -> None:
+    box = Box()
+    take(ledger, box, [box.batch(minute(k)) for k in range(4)])
+    before = settle(ledger).strips("l1", 0, 2**40)
+    with ledger.transaction() as db:
+        db.execute("DROP TABLE strip; CREATE TABLE strip (link TEXT PRIMARY KEY)")
+        db.execute("UPDATE meta SET value=x'31' WHERE key='derived_version'")
+    assert settle(ledger).strips("l1", 0, 2**40) == before
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_clock_read_bucket_by_bucket_is_the_whole_one(ledger: SqliteLedger, seed: int) -> None:
+    rng = random.Random(seed)
+    told = {
+        boot_s: anchor(boot_s, wrong_s=rng.gauss(0, 0.01), error_ms=rng.choice((2, 5, 5, 80)))
+        for boot_s in rng.sample(range(100_000), 60)
+    }
+    with ledger.transaction() as db:
+        db.executemany(
+            "INSERT INTO anchor VALUES (?,?,?,?,?)",
+            [(b"a", b"b", one.boot_ns, one.hub_wall_ns, one.error_ns) for one in told.values()],
+        )
+    whole, parts = ClockMap(told.values()), Clocks(DerivedStore(ledger)).of(b"a", b"b")
+    for boot_ns in (rng.randrange(110_000 * NS) for _ in range(300)):
+        part = parts.map(boot_ns)
+        assert part is not None
+        assert part.wall_ns(boot_ns) == whole.wall_ns(boot_ns)
+        assert part.error_ns(boot_ns) == whole.error_ns(boot_ns)
+
+
+def test_the_hours_that_changed_are_told_once(ledger: SqliteLedger) -> None:
+    box = Box()
+    take(ledger, box, [box.batch(minute(k)) for k in range(2)])
+    store = settle(ledger)
+    assert store.changed_hours() == {("l1", T0 // 3600)}
+    assert store.changed_hours() == set()
+    take(ledger, box, [box.batch(minute(2))])
+    while unread := store.unread(3):
+        store.derive([derive(one, SPEAKER) for one in unread])
+    weave_dirty(store)
+    assert store.changed_hours() == {("l1", T0 // 3600)}
+
+
+def test_the_end_of_the_agents_life_needs_no_strip(ledger: SqliteLedger) -> None:
+    box = Box()
+    take(ledger, box, [box.batch(minute(k)) for k in range(3)])
+    store = settle(ledger)
+    assert store.last_journal("l1") == T0 + 130
+    assert store.last_journal("nobody") is None
 
 
 def test_samples_of_devices_and_power_are_found_by_time(ledger: SqliteLedger) -> None:

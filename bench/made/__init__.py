@@ -1,0 +1,1 @@
+"""An invented district: what its boxes, links and faults would have left in the ledger."""

@@ -1,0 +1,62 @@
+import math
+from fractions import Fraction
+
+import pytest
+
+from collector.audit.availability import Judgement
+from collector.audit.delays import LossClause, RttClause, available, loss
+from collector.audit.histogram import Between, Histogram, of_ns
+from collector.audit.intervals import Interval
+from collector.audit.states import State
+
+MS = 1_000_000
+NEAR = Between(0.0198, 0.0202)
+
+
+@pytest.mark.parametrize(
+    ("found", "limit_s", "judgement"),
+    [
+        (NEAR, 0.030, Judgement.MET),
+        (NEAR, 0.0202, Judgement.MET),
+        (NEAR, 0.020, Judgement.INDETERMINATE),
+        (NEAR, 0.0198, Judgement.BREACHED),
+        (Between(math.inf, math.inf), 0.5, Judgement.BREACHED),
+        (None, 0.5, Judgement.INDETERMINATE),
+        (NEAR, None, None),
+    ],
+)
+def test_a_limit_within_the_bucket_decides_nothing(
+    found: Between | None, limit_s: float | None, judgement: Judgement | None
+) -> None:
+    assert RttClause(0.95, found, limit_s).judgement is judgement
+
+
+@pytest.mark.parametrize(
+    ("found", "judgement"),
+    [
+        (Fraction(1, 100), Judgement.MET),
+        (Fraction(101, 10_000), Judgement.BREACHED),
+        (None, Judgement.INDETERMINATE),
+    ],
+)
+def test_loss_is_compared_exactly(found: Fraction | None, judgement: Judgement) -> None:
+    assert LossClause(found, Fraction(1, 100)).judgement is judgement
+    assert LossClause(found, None).judgement is None
+
+
+def test_v3_2_the_ratio_of_an_empty_sample_is_undefined() -> None:
+    assert loss(of_ns([MS] * 4, lost=1)) == Fraction(1, 5)
+    assert loss(Histogram({})) is None
+
+
+def test_minutes_that_touch_an_outage_are_left_out() -> None:
+    intervals = [
+        Interval(0, 100, State.UP),
+        Interval(100, 130, State.DOWN),
+        Interval(130, 400, State.DEGRADED),
+    ]
+    batches = [(at, of_ns([MS])) for at in range(0, 420, 60)]
+    # 60..120 and 120..180 touch it; 360..420 reaches beyond what is judged, 420 is not judged.
+    whole, left = available(batches, intervals)
+    assert (whole.received, left) == (5, 2)
+    assert available([(1000, of_ns([MS]))], intervals) == (Histogram({}), 1)

@@ -1,0 +1,282 @@
+"""What a Transfer says, by the vectors of the standards (methodology 4.5, V4.1 to V4.7)."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector import capacity
+from collector.capacity import SECOND, Layer, Mode
+from wire.detail import Reading
+from wire.observation import Outcome
+from wire.slot import Direction, Method
+from wire.transfer import Flow, HubLoad, Offer, Purpose, Transfer, TransferOutcome
+
+M = 1_000_000
+BEGIN = 1_000 * SECOND
+
+
+def transfer(**changes: Any) -> Transfer:
+    """Ten seconds at 70 Mbit/s."""
+    settings: dict[str, Any] = {
+        "link": "l1",
+        "boot_ns": BEGIN,
+        "direction": Direction.DOWN,
+        "method": Method.UDP,
+        "purpose": Purpose.PLANNED,
+        "outcome": TransferOutcome.DONE,
+        "duration_ns": 10 * SECOND,
+        "octets": [875_000] * 100,
+    }
+    return Transfer(**{**settings, **changes})
+
+
+def bins(rates: list[float]) -> list[int]:
+    """Ten bins for each second's rate in Mbit/s."""
+    return [round(rate * M / 80) for rate in rates for _ in range(10)]
+
+
+# --- V4.1
+
+
+def test_a_cir_that_names_no_layer_is_read_in_the_providers_favour() -> None:
+    assert capacity.expected_ip(100.0) == pytest.approx(97.2763, abs=5e-5)
+    assert capacity.tcp_ceiling(100.0) == pytest.approx(93.904, abs=5e-4)
+    assert capacity.expected_ip(100.0, Layer.IP) == 100.0
+
+
+@pytest.mark.parametrize(
+    ("layer", "vlan", "ip", "tcp"),
+    [
+        (Layer.L1, False, 0.975293, 0.941482),
+        (Layer.L1, True, 0.972763, 0.939040),
+        (Layer.L2, False, 0.988142, 0.953887),
+        (Layer.L2, True, 0.985545, 0.951380),
+        (Layer.IP, True, 1.0, 0.965333),
+    ],
+)
+def test_the_shares_of_the_layers(layer: Layer, vlan: bool, ip: float, tcp: float) -> None:
+    assert capacity.ip_share(layer, vlan=vlan) == pytest.approx(ip, abs=5e-7)
+    assert capacity.tcp_ceiling(1.0, layer, vlan=vlan) == pytest.approx(tcp, abs=5e-7)
+
+
+# --- V4.2
+
+
+def reading(at_s: float, octets: int, packets: int, **changes: Any) -> Reading:
+    settings: dict[str, Any] = {
+        "link": "l1",
+        "target": "cpe",
+        "boot_ns": BEGIN + round(at_s * SECOND),
+        "outcome": Outcome.OK,
+        "sys_uptime_cs": 50_000 + round(at_s * 100),
+        "in_octets": octets,
+        "in_packets": packets,
+        "out_octets": 0,
+        "out_packets": 0,
+        "counter_bits": 64,
+    }
+    return Reading(**{**settings, **changes})
+
+
+def test_users_own_traffic_counts_for_the_link() -> None:
+    """70 Mbit/s of ours alone would be a false accusation of a link that carried 93.8."""
+    assert capacity.wire_rate(118_750_000, 0, 10 * SECOND) / M == pytest.approx(95.0)
+    one = transfer(cpe=(reading(0, 5, 7), reading(10, 118_750_005, 81_007)))
+    crossing = capacity.crossing(one)
+    assert crossing is not None
+    assert crossing.total / M == pytest.approx(93.8336)
+    assert crossing.cross / M == pytest.approx(23.8336)
+    achieved = capacity.achieved(one)
+    assert achieved is not None and achieved / M == pytest.approx(70.0)
+    y = capacity.attainment(achieved, crossing.cross, 100.0 * M)
+    assert y == pytest.approx(0.9383, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        reading(10, 118_750_005, 81_007, sys_uptime_cs=900),
+        reading(10, 118_750_005, 81_007, discontinuity_cs=12_345),
+        reading(10, 4, 81_007),
+        reading(10, 118_750_005, 81_007, in_packets=None),
+        reading(10, 118_750_005, 81_007, interface="other"),
+    ],
+    ids=["restarted", "discontinuity", "fell back", "no packets", "another interface"],
+)
+def test_counters_that_cannot_be_compared_say_nothing(later: Reading) -> None:
+    assert capacity.crossing(transfer(cpe=(reading(0, 5, 7), later))) is None
+
+
+def test_up_traffic_leaves_the_router_and_the_newest_two_readings_count() -> None:
+    out = [
+        reading(at, 0, 0, out_octets=octets, out_packets=0)
+        for at, octets in ((-3, 0), (0.1, 1_000_000), (10.1, 101_000_000))
+    ]
+    crossing = capacity.crossing(transfer(direction=Direction.UP, cpe=tuple(out)))
+    assert crossing is not None
+    assert crossing.total / M == pytest.approx(80.0)
+    assert crossing.test / M == pytest.approx(70 * 0.99)  # the last tenth was after the load
+    assert capacity.crossing(transfer()) is None
+
+
+# --- V4.3
+
+
+def test_a_turbo_has_two_modes_and_both_are_told() -> None:
+    rates = [100.0] * 3 + [20.0] * 7
+    one = transfer(octets=bins(rates))
+    told = [rate / M for rate in capacity.series(one)]
+    assert told == pytest.approx(rates)
+    assert capacity.maximum(told) == pytest.approx(100.0)
+    assert sum(told) / 10 == pytest.approx(44.0)
+    assert capacity.modes(told) == [Mode(0, pytest.approx(100.0)), Mode(3, pytest.approx(20.0))]
+
+
+def test_a_steady_rate_has_one_mode() -> None:
+    assert capacity.modes([95.0, 96.0, 94.0, 95.0, 95.0]) == [Mode(0, pytest.approx(95.0))]
+    assert capacity.modes([]) == []
+    assert capacity.modes([1.0, 100.0, 1.0]) == [Mode(0, pytest.approx(34.0))]
+
+
+# --- V4.5
+
+
+def test_rfc_6349_by_its_examples() -> None:
+    assert capacity.transfer_time_ratio(12, 8) == 1.5
+    assert capacity.tcp_efficiency(102_000, 2_000) == pytest.approx(0.98039, abs=5e-6)
+    assert capacity.buffer_delay(32, 25) == pytest.approx(0.28)
+    assert capacity.window_limit(65_536, 0.040) / M == pytest.approx(13.107, abs=5e-4)
+    assert capacity.bdp_octets(100 * M, 0.040) == 500_000
+
+
+# --- V4.6
+
+
+def test_responsiveness_by_its_example() -> None:
+    assert capacity.rpm([100.0], [50.0], [70.0], [60.0]) == pytest.approx(800.0)
+    assert capacity.rpm([100.0], [50.0], [70.0]) == pytest.approx(800.0)
+    assert capacity.trimmed_mean(range(1, 21)) == 10.0
+    assert capacity.trimmed_mean([7.0]) == 7.0
+    with pytest.raises(ValueError, match="no values"):
+        capacity.trimmed_mean([])
+
+
+def test_a_tcp_test_brings_the_inputs_of_responsiveness() -> None:
+    ms = 1_000_000
+    one = transfer(
+        method=Method.TCP,
+        tcp=(Flow(rtt_ns=[100 * ms, None]),),
+        connect_load_ns=[50 * ms],
+        rtt_interval_ns=SECOND,
+        rtt_load_ns=[999 * ms, 999 * ms, 70 * ms, None],
+    )
+    assert capacity.responsiveness(one) == pytest.approx(800.0)
+    assert capacity.responsiveness(transfer()) is None
+
+
+# --- V4.7
+
+
+def test_ndt7_goodput() -> None:
+    octets = [1_175_000] * 100
+    assert capacity.achieved(transfer(octets=octets), skip_ns=0) == pytest.approx(94.0 * M)
+
+
+# --- windows, loss, delay
+
+
+def test_the_warm_up_is_left_out_and_all_else_of_the_window_counts() -> None:
+    one = transfer(
+        octets=bins([10.0, 40.0] + [90.0] * 8),
+        packets=[0] * 20 + [90] * 80,
+        lost=[50] * 20 + [10] * 80,
+        reordered=[9] * 20 + [0] * 79 + [72],
+        duplicated=[0] * 100,
+    )
+    achieved = capacity.achieved(one)
+    assert achieved is not None and achieved / M == pytest.approx(90.0)
+    assert capacity.loss_ratio(one) == pytest.approx(0.1)
+    assert capacity.reordering_ratio(one) == pytest.approx(0.01)
+    assert capacity.loss_ratio(transfer()) is None
+    assert capacity.reordering_ratio(transfer()) is None
+
+
+def test_what_the_receiver_had_no_room_for_is_no_loss_of_the_link() -> None:
+    columns = {"packets": [90] * 100, "reordered": [0] * 100, "duplicated": [0] * 100}
+    one = transfer(lost=[10] * 100, dropped_packets=799, **columns)
+    assert capacity.loss_ratio(one) == pytest.approx(1 / 7_201)
+    assert capacity.loss_ratio(transfer(lost=[10] * 100, dropped_packets=900, **columns)) == 0
+
+
+def test_a_short_test_is_judged_by_its_last_bin_at_least() -> None:
+    one = transfer(octets=bins([8.0]), duration_ns=SECOND)
+    assert capacity.achieved(one) == pytest.approx(8.0 * M)
+    assert capacity.achieved(transfer(outcome=TransferOutcome.FAILED, octets=[])) is None
+
+
+def test_delay_variation_is_the_99th_percentile_less_the_least() -> None:
+    delays: list[int | None] = [50_000] * 2 + [100 + k for k in range(100)] + [None]
+    one = transfer(delay_us=delays, delay_interval_ns=SECOND)
+    assert capacity.pdv_ns(one) == 98_000
+    assert capacity.pdv_ns(transfer()) is None
+
+
+@pytest.mark.parametrize(
+    ("rise_ms", "grade"),
+    [(4.9, "A+"), (5, "A"), (29, "A"), (30, "B"), (60, "C"), (200, "D"), (400, "F")],
+)
+def test_bufferbloat_grades(rise_ms: float, grade: str) -> None:
+    assert capacity.bufferbloat(rise_ms * 1e6) == grade
+
+
+def test_the_rise_of_the_round_trip_is_of_means_after_the_warm_up() -> None:
+    ms = 1_000_000
+    one = transfer(
+        rtt_idle_ns=[20 * ms, None, 22 * ms],
+        rtt_interval_ns=SECOND,
+        rtt_load_ns=[900 * ms, 900 * ms, 60 * ms, None, 62 * ms],
+    )
+    assert capacity.rtt_rise_ns(one) == pytest.approx(40 * ms)
+    assert capacity.rtt_rise_ns(transfer()) is None
+
+
+def test_a_staircase_is_read_step_by_step() -> None:
+    steps = (50 * M, 75 * M)
+    one = transfer(
+        offered=(Offer(0, steps[0]), Offer(5 * SECOND, steps[1])),
+        octets=bins([10.0, 10.0, 50.0, 50.0, 50.0, 10.0, 10.0, 60.0, 60.0, 60.0]),
+    )
+    assert capacity.stages(one) == [
+        (steps[0], pytest.approx(50 * M)),
+        (steps[1], pytest.approx(60 * M)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"outcome": TransferOutcome.UNFIT}, "unfit"),
+        ({"hub": HubLoad(cpu_ratio=0.71)}, "the hub's processors were busy to 71%"),
+        (
+            {"hub": HubLoad(nic_bits_per_s=800 * M, nic_speed_mbps=1000)},
+            "the hub's network card was busy to 80%",
+        ),
+        ({"hub": HubLoad(cpu_ratio=0.7, nic_bits_per_s=800 * M)}, None),
+    ],
+)
+def test_who_may_not_accuse_says_why(changes: dict[str, Any], reason: str | None) -> None:
+    assert capacity.usable(transfer(**changes)) == reason
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=300), st.integers(0, 10 * SECOND))
+def test_the_mean_lies_between_the_least_and_the_largest_bin(
+    octets: list[int], skip_ns: int
+) -> None:
+    one = transfer(octets=octets, duration_ns=len(octets) * 100_000_000)
+    achieved = capacity.achieved(one, skip_ns)
+    assert achieved is not None
+    assert min(octets) * 80 <= achieved * (1 + 1e-12)
+    assert achieved <= max(octets) * 80 * (1 + 1e-12)
