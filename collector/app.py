@@ -43,6 +43,7 @@ from collector.web.audit import AuditPages
 from collector.web.discovery import DiscoveryPages
 from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
+from collector.web.runbooks import RunbookPages
 from runtime.clock import Clock
 from runtime.settings import SettingsError
 from runtime.supervise import every, run_until
@@ -131,7 +132,7 @@ class Collector:
         audit = AuditPages(self.answers, clock)
         orders = OrderEndpoints(self.slots, fleet, clock, keys.operator_token(located.data_dir))
         discovery = DiscoveryPages(self.board, clock)
-        for pages in (agents, self.pages, audit, orders, discovery):
+        for pages in (agents, self.pages, audit, orders, discovery, RunbookPages()):
             self._app.add_routes(pages.routes())
         self.port = settings.http.port
         self._inventory, self.contracts = self._read()
