@@ -38,6 +38,8 @@ class MonthAnswer(NamedTuple):
     link: str
     month: Month
     contract: Contract
+    period: Span
+    """The month, or the part of it under this contract."""
     found: Availability
     """Of the period so far: what is not judged yet is unknown."""
     deciding: Deciding
@@ -226,6 +228,7 @@ class Answers:
             link=link,
             month=month,
             contract=period.contract,
+            period=period.span,
             found=found,
             deciding=arithmetic.deciding(found),
             budget=arithmetic.availability(tally, terms, period.span).budget,

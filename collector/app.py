@@ -47,6 +47,7 @@ from collector.web.audit import AuditPages
 from collector.web.discovery import DiscoveryPages
 from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
+from collector.web.runbooks import RunbookPages
 from collector.web.verdicts import VerdictPages
 from runtime.clock import Clock
 from runtime.settings import SettingsError
@@ -171,6 +172,7 @@ class Collector:
             OrderEndpoints(self.slots, board.fleet, clock, operator_token),
             DiscoveryPages(board, clock),
             VerdictPages(self.verdicts.answers, gathering, clock),
+            RunbookPages(),
         ):
             self._app.add_routes(pages.routes())
         if self.loads is not None:

@@ -4,10 +4,10 @@ Views only: nothing here is ever an input to a verdict.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
-from collector import load_series
+from collector import load_series, together
 from collector import metrics as m
 from collector.audit.intervals import Outage
 from collector.counters import Counters
@@ -20,6 +20,7 @@ from collector.live import WINDOW_S, AgentNow, Known, LinkState, Live, Reason
 from collector.reading import Scope
 from collector.sessions import SessionTable, SessionView
 from collector.standing import OUTAGE_START, StandingSeries
+from collector.together import Look
 from collector.verdict_series import VerdictSeries
 from runtime.clock import ClockQuality
 from wire.instant import ClockClass
@@ -27,6 +28,7 @@ from wire.message import TargetStatus
 
 log = logging.getLogger(__name__)
 NS = 1_000_000_000
+One = TypeVar("One")
 
 
 class LinkRow(NamedTuple):
@@ -125,28 +127,40 @@ class Board:
             heard,
         )
 
-    def page(self, now_boot_ns: int, now_wall_ns: int) -> str:
-        """All link and agent series in the Prometheus text format."""
-        rendered: dict[m.Family, list[str]] = {family: [] for family in m.FROM_LIVE}
-        for row in self.rows(now_boot_ns):
-            for family, line in _link_samples(row):
-                rendered[family].append(line)
-        for now in self.live.agents():
-            for family, line in _agent_samples(now):
-                rendered[family].append(line)
-        return "".join(
-            m.page(pages)
-            for pages in (
+    def page(
+        self, now_boot_ns: int, now_wall_ns: int, roads: Collection[m.Road] = m.ALL_ROADS
+    ) -> str:
+        """Link and agent series of these roads in the Prometheus text format."""
+        rows = list(self.rows(now_boot_ns))
+        parts: list[Iterable[tuple[m.Family, Iterable[str]]]] = []
+        if m.Road.EVIDENCE in roads:
+            parts += [
                 self.evidence.pages(now_wall_ns),
-                rendered.items(),
+                _rendered(rows, _head_samples, m.FROM_HEADS),
                 self.details.pages(),
                 self.instrument.pages(),
                 self.standing.pages(),
-                [(OUTAGE_START, self._lasting())],
                 self.verdicts.pages(),
+            ]
+        if m.Road.LIVE in roads:
+            parts += [
+                _rendered(rows, _link_samples, m.FROM_LINKS),
+                _rendered(self.live.agents(), _agent_samples, m.FROM_AGENTS),
+                [(OUTAGE_START, self._lasting())],
+                together.pages(self._looks(rows)),
                 load_series.pages(self.live.agents(), self.fleet.inventory),
-            )
-        )
+            ]
+        return "".join(m.page(part) for part in parts)
+
+    def _looks(self, rows: Iterable[LinkRow]) -> list[Look]:
+        """Every link that was heard since the collector started, or is in an outage it knows of."""
+        looks = []
+        for row in rows:
+            outage = self.lasting.get(row.link.id)
+            if row.view is not None or outage is not None:
+                since_s = None if outage is None else outage.start.at_s
+                looks.append(Look(row.link.pop, row.link.provider, since_s))
+        return looks
 
     def _lasting(self) -> Iterator[str]:
         for link in self.fleet.inventory.links.values():
@@ -154,6 +168,19 @@ class Board:
             if outage is not None:
                 label = m.labels(link=link.id, node=link.node, state=outage.state)
                 yield m.sample(OUTAGE_START, label, outage.start.at_s)
+
+
+def _rendered(
+    ones: Iterable[One],
+    samples: Callable[[One], Iterable[tuple[m.Family, str]]],
+    families: Iterable[m.Family],
+) -> Iterable[tuple[m.Family, Iterable[str]]]:
+    """The samples of all of these, by family."""
+    rendered: dict[m.Family, list[str]] = {family: [] for family in families}
+    for one in ones:
+        for family, line in samples(one):
+            rendered[family].append(line)
+    return rendered.items()
 
 
 def _info(row: LinkRow) -> str:
@@ -194,6 +221,10 @@ def _link_samples(row: LinkRow) -> Iterable[tuple[m.Family, str]]:
     yield m.HUB_EXPECTED, m.sample(m.HUB_EXPECTED, label, expected)
     yield m.HUB_HEARD, m.sample(m.HUB_HEARD, label, heard)
     yield from _reported_samples(row.reported, label)
+
+
+def _head_samples(row: LinkRow) -> Iterable[tuple[m.Family, str]]:
+    label = m.labels(link=row.link.id, node=row.link.node)
     if row.head is not None:
         yield m.MISSING, m.sample(m.MISSING, label, row.head.missing)
         if row.head.settled_wall_ns is not None:

@@ -6,6 +6,7 @@ data makes them jump late, and it counts once. States and ages come from the liv
 """
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import NamedTuple
 
 from collector.inventory import HUB_TARGET, Inventory
@@ -17,6 +18,17 @@ FRESH_NS = 180 * NS
 """A batch that ends longer ago (three of its minutes) says nothing about now: gauges go."""
 Key = tuple[str, str]
 """Link and target."""
+
+
+class Road(StrEnum):
+    """By which way a series comes: docs/metrics.md. A scrape can ask for some of them."""
+
+    EVIDENCE = "evidence"
+    LIVE = "live"
+    OWN = "own"
+
+
+ALL_ROADS = frozenset(Road)
 
 
 class Family(NamedTuple):
@@ -160,7 +172,7 @@ AGENT_DROPPED = Family(
 
 FROM_NEWEST = (MEDIAN, P95, PDV, JITTER)
 FROM_EVIDENCE = (SENT, LOST, NOT_SENT, FORWARD, REVERSE, RTT, MEDIAN, P95, PDV, JITTER, GAP)
-FROM_LIVE = (
+FROM_LINKS = (
     INFO,
     STATE,
     REASON,
@@ -169,8 +181,9 @@ FROM_LIVE = (
     HUB_HEARD,
     LIVE_RTT,
     LIVE_LOSS,
-    SETTLED,
-    MISSING,
+)
+FROM_HEADS = (SETTLED, MISSING)
+FROM_AGENTS = (
     AGENT_INFO,
     AGENT_STATUS,
     AGENT_CLOCK,
@@ -181,7 +194,8 @@ FROM_LIVE = (
     AGENT_REFUSED,
     AGENT_DROPPED,
 )
-FAMILIES = FROM_EVIDENCE + FROM_LIVE
+FROM_LIVE = FROM_LINKS + FROM_AGENTS
+FAMILIES = FROM_EVIDENCE + FROM_HEADS + FROM_LIVE
 
 
 def escape(value: str) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from collector.answers import MonthAnswer
 from collector.audit.availability import Judgement
 from collector.audit.states import Cause, Charge, State
-from collector.inventory import Link
+from collector.inventory import HUB_TARGET, Link
 from collector.metrics import Family, labels, sample
 
 SECONDS = Family(
@@ -73,6 +73,25 @@ JUDGED = Family(
     "gauge",
     "The evidence of the link is judged until here: what is later is provisional.",
 )
+PERIOD_START = Family(
+    "pantau_link_period_start_timestamp_seconds",
+    "gauge",
+    "When the running month, or the part of it under the contract, began.",
+)
+PERIOD_END = Family("pantau_link_period_end_timestamp_seconds", "gauge", "When it ends.")
+RTT_LIMIT = Family(
+    "pantau_link_rtt_limit_seconds",
+    "gauge",
+    "What the contract allows for a percentile of the round-trip times to a target.",
+)
+PDV_LIMIT = Family(
+    "pantau_link_pdv_limit_seconds",
+    "gauge",
+    "What the contract allows for a percentile of the round-trip delay variation.",
+)
+LOSS_LIMIT = Family(
+    "pantau_link_loss_limit_ratio", "gauge", "Round-trip loss that the contract allows."
+)
 FROM_AUDIT = (
     SECONDS,
     OUTAGES,
@@ -86,6 +105,11 @@ FROM_AUDIT = (
     BUDGET_LEFT,
     STANDING,
     JUDGED,
+    PERIOD_START,
+    PERIOD_END,
+    RTT_LIMIT,
+    PDV_LIMIT,
+    LOSS_LIMIT,
 )
 Seconds = Mapping[tuple[State, Cause, Charge], int]
 
@@ -122,7 +146,29 @@ def render(link: Link, judged: Judged) -> dict[Family, str]:
         lines[JUDGED] = sample(JUDGED, label, judged.judged_until_s)
     if judged.month is not None:
         lines |= _month(label, judged.month)
+        lines |= _limits(link, judged.month)
     return lines
+
+
+def _limits(link: Link, month: MonthAnswer) -> dict[Family, str]:
+    """What the contract allows, for each target that has a class."""
+    lines: dict[Family, list[str]] = {RTT_LIMIT: [], PDV_LIMIT: [], LOSS_LIMIT: []}
+    for name in (HUB_TARGET, *(target.name for target in link.targets)):
+        reach = link.reach_of(name)
+        if reach is None:
+            continue
+        limit = month.contract.limits.of(reach)
+        target = {"link": link.id, "node": link.node, "target": name}
+        for family, percentile, value in (
+            (RTT_LIMIT, limit.rtt_percentile, limit.rtt_s),
+            (PDV_LIMIT, limit.pdv_percentile, limit.pdv_s),
+        ):
+            if value is not None:
+                label = labels(**target, percentile=f"{percentile:g}")
+                lines[family].append(sample(family, label, value))
+        if limit.loss_ratio is not None:
+            lines[LOSS_LIMIT].append(sample(LOSS_LIMIT, labels(**target), float(limit.loss_ratio)))
+    return {family: "".join(its) for family, its in lines.items()}
 
 
 def _month(label: str, month: MonthAnswer) -> dict[Family, str]:
@@ -135,6 +181,8 @@ def _month(label: str, month: MonthAnswer) -> dict[Family, str]:
         TARGET: found.target,
         BUDGET: budget.whole_s,
         BUDGET_LEFT: budget.left_s,
+        PERIOD_START: month.period.start_s,
+        PERIOD_END: month.period.end_s,
     }
     lines = {
         family: sample(family, label, float(value))

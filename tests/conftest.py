@@ -27,6 +27,10 @@ def _logging_as_it_was() -> Iterator[None]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("lab") and (reason := available()) is not None:
         pytest.skip(reason)
-    for mark, program in (("prometheus", "prometheus"), ("victoria", "victoria-metrics")):
+    for mark, program in (
+        ("prometheus", "prometheus"),
+        ("alertmanager", "prometheus-alertmanager"),
+        ("victoria", "victoria-metrics"),
+    ):
         if item.get_closest_marker(mark) and shutil.which(program) is None:
             pytest.skip(f"needs the Debian package {program}")

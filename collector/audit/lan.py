@@ -12,6 +12,9 @@ from collector.audit.states import EvidenceClass as Witness
 from collector.audit.strip import View
 from collector.audit.why import Clause, clause
 
+PHASE_S = 2
+"""Two targets are asked at different moments of a second, and what a packet on its way meets is not
+what the next one will: the edges of one fault may lie so far apart."""
 LATE_S = 10
 """A router answers on the LAN for so long before its SNMP agent counts its uptime."""
 
@@ -34,10 +37,12 @@ class Lan:
         found = []
         for one in lost:
             before, after = Span(span.start_s, one.start_s), Span(one.end_s, span.end_s)
-            start_s = (
-                one.start_s if self._case.sights.count(View.GATEWAY, before).ok else span.start_s
-            )
-            end_s = one.end_s if self._case.sights.count(View.GATEWAY, after).ok else span.end_s
+            answered = [
+                part.length_s > PHASE_S and self._case.sights.count(View.GATEWAY, part).ok > 0
+                for part in (before, after)
+            ]
+            start_s = one.start_s if answered[0] else span.start_s
+            end_s = one.end_s if answered[1] else span.end_s
             found.append(Span(start_s, end_s))
         return found
 

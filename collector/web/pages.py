@@ -1,7 +1,7 @@
 """What people and Prometheus fetch: metrics, health, reload, links as JSON, the first page."""
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -9,11 +9,21 @@ from aiohttp import web
 from collector.board import Board, LinkRow
 from collector.counters import Counters
 from collector.fleet import Fleet
+from collector.metrics import ALL_ROADS, Road
 from runtime.clock import Clock
 from runtime.settings import SettingsError
 from runtime.version import VERSION
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def _roads(asked: Sequence[str]) -> Collection[Road]:
+    """Which series are asked for; all where nothing is said."""
+    try:
+        return {Road(one) for one in asked} or ALL_ROADS
+    except ValueError as error:
+        expected = ", ".join(Road)
+        raise web.HTTPBadRequest(text=f"{error}: expected road={expected}\n") from error
 
 
 def as_json(row: LinkRow) -> dict[str, Any]:
@@ -70,9 +80,11 @@ class Pages:
         ]
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """The Prometheus page."""
-        known = self._board.page(self._clock.boot_ns(), self._clock.wall_ns())
-        text = known + self._counters.page()
+        """The Prometheus page; `?road=live` asks for the series of that road, and may repeat."""
+        roads = _roads(request.query.getall("road", []))
+        text = self._board.page(self._clock.boot_ns(), self._clock.wall_ns(), roads)
+        if Road.OWN in roads:
+            text += self._counters.page()
         response = web.Response(body=text.encode(), headers={"Content-Type": METRICS_TYPE})
         response.enable_compression()
         return response

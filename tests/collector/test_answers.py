@@ -16,8 +16,8 @@ from collector.audit.calendar import Month, Zone
 from collector.audit.evidence import Span
 from collector.audit.intervals import Edge, Interval, Outage
 from collector.audit.states import Cause, Charge, EvidenceClass, State
-from collector.contracts import Contracts
-from collector.inventory import Inventory, Link, Node, NodeKind
+from collector.contracts import Contracts, Limit, Limits
+from collector.inventory import Inventory, Link, LinkTarget, Node, NodeKind, Reach
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import Lane, OutageStore, Revision
 from collector.ledger.sqlite import SqliteLedger
@@ -25,9 +25,27 @@ from collector.metrics import labels, sample
 from collector.metrics import page as metrics_page
 from collector.standing import OUTAGE_START, Judged, StandingSeries
 from tests.collector.contract_kit import contract
+from wire.policy import Role
 
 NODE = Node(id="n1", name="Desa", kind=NodeKind.DESA, district="K")
 LINK = Link(id="l1", node="n1", provider="Penyedia A", medium="fibre", pop="P1")
+TARGETED = msgspec.structs.replace(
+    LINK,
+    targets=(
+        LinkTarget(name="gateway", probe="icmp", role=Role.GATEWAY, address="10.0.0.1"),
+        LinkTarget(
+            name="abroad",
+            probe="icmp",
+            role=Role.ANCHOR,
+            address="10.0.0.2",
+            reach=Reach.INTERNATIONAL,
+        ),
+    ),
+)
+LIMITS = Limits(
+    domestic=Limit(rtt_s=0.05, pdv_s=0.03, loss_ratio=0.01),
+    international=Limit(rtt_s=0.25, rtt_percentile=95),
+)
 MONTH = Month(2026, 10, Zone.WIB).span
 T = 31 * 86_400
 DERIVED: dict[str, DerivedStore] = {}
@@ -220,10 +238,10 @@ def test_series_say_how_the_month_stands(store: OutageStore) -> None:
     cut = down(MONTH.start_s + 1000, 60)
     keep(store, cut)
     store.say(Lane.EVIDENCE, [Revision(None, False, outage(cut))], made_s=MONTH.end_s)
-    (one,) = answers(store).availability("2026-10", AFTER_S)
+    (one,) = answers(store, limits=LIMITS).availability("2026-10", AFTER_S)
     judged = Judged(store.totals("l1"), store.counts("l1"), one, store.judged_until("l1"))
     series, golden = StandingSeries(), Path(__file__).parents[1] / "golden" / "standing.txt"
-    series.set(LINK, judged)
+    series.set(TARGETED, judged)
     lasting = sample(OUTAGE_START, labels(link="l1", node="n1", state="unknown"), 1_790_000_000)
     page = metrics_page([*series.pages(), (OUTAGE_START, [lasting])])
     if os.environ.get("PANTAU_WRITE_GOLDEN"):

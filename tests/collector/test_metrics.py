@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from wire.observation import Outcome, Train
 from wire.policy import Role
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics.txt"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 NODES = r"""
 nodes:
   - {id: n1, name: "Desa \"Satu\" \\ {a=\"b\"}\n# TYPE x counter", kind: desa, district: "Kec. A\\"}
@@ -122,6 +124,36 @@ async def test_the_page_is_what_the_golden_file_says(tmp_path: Path) -> None:
     if os.environ.get("PANTAU_WRITE_GOLDEN"):
         GOLDEN.write_text(page)
     assert page == GOLDEN.read_text()
+
+
+async def test_a_scrape_asks_for_the_roads_it_wants_and_together_they_are_the_page(
+    tmp_path: Path,
+) -> None:
+    told = roads_of_the_document()
+    clock = later()
+    async with scenario(tmp_path, clock=clock) as hub:
+        await play(hub, clock)
+        found = {road: await families(hub, f"?road={road}") for road in m.Road}
+        for road, names in found.items():
+            assert names and {told[name] for name in names} == {road}
+        assert await families(hub, "?road=live&road=own") == found["live"] | found["own"]
+        assert await families(hub, "") == found["evidence"] | found["live"] | found["own"]
+        wrong = await hub.get("/metrics?road=fast")
+        assert (wrong.status, wrong.body.decode()) == (
+            400,
+            "'fast' is not a valid Road: expected road=evidence, live, own\n",
+        )
+
+
+async def families(hub: Hub, query: str) -> set[str]:
+    answer = await hub.get(f"/metrics{query}")
+    return set(re.findall(r"^# TYPE (\S+)", answer.body.decode(), re.M))
+
+
+def roads_of_the_document() -> dict[str, str]:
+    rows = DOCUMENT.read_text().splitlines()
+    cells = [row.split("|") for row in rows if row.startswith("| `pantau_")]
+    return {row[1].strip(" `"): row[5].strip() for row in cells}
 
 
 @pytest.mark.prometheus

@@ -17,6 +17,7 @@ from collector.load_series import FROM_TESTS
 from collector.reflector import Reflector, ReflectorSettings
 from collector.sessions import SessionTable
 from collector.standing import FROM_AUDIT
+from collector.together import FROM_EVENTS
 from collector.verdict_series import FROM_VERDICTS
 from runtime.testing import FakeClock
 
@@ -85,7 +86,7 @@ def test_the_page_shows_every_family_there_is() -> None:
         family.name + ("_total" if family.type == "counter" else "")
         for family in counters.registry.collect()
     }
-    audit = {*FROM_AUDIT, *FROM_VERDICTS}
+    audit = {*FROM_AUDIT, *FROM_VERDICTS, *FROM_EVENTS}
     shown = {*m.FAMILIES, *FROM_DETAILS, *FROM_INSTRUMENT, *FROM_TESTS, *audit}
     families = shown - {FORWARD, REVERSE}
     assert set(of_the_page()) == {family.name for family in families} | own
