@@ -63,3 +63,29 @@ def test_parts_merge_to_the_whole(
     parts = [of_ns(first, lost), of_ns(second)]
     rng.shuffle(parts)
     assert merge(parts) == of_ns(first + second, lost)
+
+
+def ddsketch_key(value: float, accuracy: float) -> int:
+    """Another sketch that merges (Masson et al., VLDB 2019), as an oracle: ceil(log_gamma(v))."""
+    gamma = (1 + accuracy) / (1 - accuracy)
+    return math.ceil(math.log(value) / math.log(gamma))
+
+
+def ddsketch_value(key: int, accuracy: float) -> float:
+    """Within `accuracy` of every value of this key."""
+    gamma = (1 + accuracy) / (1 - accuracy)
+    return float(2 * gamma**key / (gamma + 1))
+
+
+def test_v3_9_the_sketch_that_ours_is_compared_with() -> None:
+    assert ddsketch_key(24.2, 0.01) == 160
+    assert ddsketch_value(160, 0.01) == pytest.approx(24.2898, abs=5e-5)
+
+
+@given(st.lists(st.integers(1_000, 3 * 10**9), min_size=1, max_size=60))
+def test_the_median_agrees_with_another_sketch(times: list[int]) -> None:
+    found = of_ns(times).percentile(0.5)
+    keys = sorted(ddsketch_key(one / 1e9, 0.01) for one in times)
+    other = ddsketch_value(keys[(len(keys) - 1) // 2], 0.01)
+    assert found is not None
+    assert found.low_s / 1.011 <= other <= found.high_s * 1.011
