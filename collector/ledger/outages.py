@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS outage (
   outage BLOB NOT NULL, PRIMARY KEY (id, revision)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS outage_when ON outage (link, start_s);
+CREATE INDEX IF NOT EXISTS outage_until ON outage (lane, end_s, start_s);
 
 CREATE TABLE IF NOT EXISTS interval (
   link TEXT NOT NULL, start_s INTEGER NOT NULL, end_s INTEGER NOT NULL, state TEXT NOT NULL,
@@ -109,8 +110,8 @@ class OutageStore:
     def all_newest(self, lane: Lane, span: Span) -> list[Kept]:
         """The newest revision of every link's outages that touch the span."""
         return self._read(
-            "WHERE lane=? AND start_s<? AND coalesce(end_s, ?)>=?",
-            (lane, span.end_s, span.end_s, span.start_s),
+            "WHERE lane=? AND start_s<? AND (end_s IS NULL OR end_s>=?)",
+            (lane, span.end_s, span.start_s),
         )
 
     def lasting(self, lane: Lane) -> list[Kept]:
