@@ -7,7 +7,8 @@ option.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from statistics import median
 
 from agent.stamps import Arrival, Sent, round_trip, without_residence
@@ -117,6 +118,8 @@ class Stream:
         self._oddities = oddities
         self._room = room
         self._timeout_ns = int(target.timeout_s * 1_000_000_000)
+        self._under_way = self._timeout_ns // int(target.interval_s * 1_000_000_000) + 1
+        """Packets that can be without a fate at once."""
         self._open: dict[int, Flight | Gap] = {}
         self._settled: deque[Flight | Gap] = deque()
         self._window: deque[_Recent] = deque()
@@ -244,20 +247,31 @@ class Stream:
         self._open.clear()
 
     def take(self) -> list[Settled]:
-        """What is settled since the last call, as trains and gaps in sequence order."""
+        """What is settled since the last call, as trains and gaps in sequence order.
+
+        Rows at the end may stay for the next call: a train ends where no packet overtook another,
+        as far as replies have shown, or losses could be told on the wrong direction.
+        """
         taken: list[Settled] = []
         rows: list[Flight] = []
-        for flight in self._settled:
+        settled, self._settled = self._settled, deque()
+        while settled:
+            flight = settled.popleft()
             if isinstance(flight, Gap):
                 self._close(rows, taken)
+                rows.clear()
                 self._count_on([flight])
                 taken.append(flight)
                 continue
             if len(rows) == MAX_ROWS:
-                self._close(rows, taken)
+                behind = [flight, *islice(settled, self._under_way)]
+                leaving = self._uncrossed(rows, behind) or MAX_ROWS
+                self._close(rows[:leaving], taken)
+                del rows[:leaving]
             rows.append(flight)
-        self._close(rows, taken)
-        self._settled.clear()
+        leaving = self._uncrossed(rows, islice(self._open.values(), self._under_way))
+        self._close(rows[:leaving], taken)
+        self._settled.extend(rows[leaving:])
         return taken
 
     def status(self, now_ns: int, window_ns: int) -> TargetStatus:
@@ -306,10 +320,30 @@ class Stream:
             )
         )
 
+    def _uncrossed(self, rows: Sequence[Flight], ahead: Iterable[Flight | Gap]) -> int:
+        """How many of the rows can be a train such that no packet behind it overtook one of it.
+
+        All, where there is no such end near: packets overtake each other all the time.
+        """
+        known = [row.reflector_seq for row in ahead if isinstance(row, Flight)]
+        lowest = min((counter for counter in known if counter is not None), default=None)
+        if lowest is None:
+            return len(rows)
+        for leaving in range(len(rows), max(len(rows) - self._under_way, 0) - 1, -1):
+            before = rows[max(leaving - self._under_way, 0) : leaving]
+            if not any(self._overtook(lowest, row.reflector_seq) for row in before):
+                return leaving
+            counter = rows[leaving - 1].reflector_seq
+            lowest = lowest if counter is None else min(lowest, counter)
+        return len(rows)
+
+    def _overtook(self, reflected: int, other: int | None) -> bool:
+        """Whether a packet with this counter was ahead of an earlier one with the other."""
+        return other is not None and 0 < other - reflected <= self._under_way
+
     def _close(self, rows: list[Flight], taken: list[Settled]) -> None:
         if rows:
             taken.append(self._train(rows))
-            rows.clear()
 
     def _count_on(self, rows: Sequence[Flight | Gap]) -> None:
         """Keep the newest pair of our number and the reflector's, for the next train; slots in
@@ -332,9 +366,7 @@ class Stream:
         of a new session if it is further back than packets can be under way."""
         if self._prior is None:
             return reflected
-        under_way = self._timeout_ns // int(self.target.interval_s * 1_000_000_000) + 1
-        behind = self._prior[1] - reflected
-        return self._prior[1] if 0 < behind <= under_way else reflected
+        return self._prior[1] if self._overtook(reflected, self._prior[1]) else reflected
 
     def _train(self, rows: Sequence[Flight]) -> Train:
         target = self.target

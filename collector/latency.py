@@ -140,7 +140,8 @@ def directional(train: Train) -> Directional | None:
     yet: the next train's `prior` reaches back over them. None where there is no reflector
     counter. A counter that runs backwards is a new session of the reflector: counting begins
     anew there, and losses across the seam have no direction. Exact where no packet overtakes
-    another across the end of a train; there, one loss may be booked on the wrong direction.
+    another across the end of a train, which the agent avoids (agent/recorder.py); there, one loss
+    may be booked on the wrong direction.
     """
     if train.reflector_seq is None:
         return None

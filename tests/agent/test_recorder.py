@@ -398,3 +398,37 @@ def test_an_overtaken_packets_counter_does_not_lower_the_prior_and_a_new_session
     (train,) = recorder.settled(BOOT + 30 * SECOND)
     assert isinstance(train, Train)
     assert train.prior == (3, 0)
+
+
+FATES = st.sampled_from(["ok"] * 5 + ["forward", "reverse", "held"])
+
+
+@given(st.lists(FATES, min_size=40, max_size=300), st.integers(1, 12))
+def test_trains_end_where_nobody_overtook_so_that_directions_add_up(
+    fates: list[str], every: int
+) -> None:
+    """A held packet is overtaken by up to three; batches are fetched at any time."""
+    fates = ["ok", *fates, *["ok"] * 4]
+    for k, fate in enumerate(fates):
+        if fate == "reverse" and "held" in fates[max(k - 3, 0) : k]:
+            fates[k] = "ok"  # who overtook shows only by its reply
+    arriving = sorted(
+        (k for k, fate in enumerate(fates) if fate != "forward"),
+        key=lambda k: k + 3.5 * (fates[k] == "held"),
+    )
+    counters = {k: counter for counter, k in enumerate(arriving)}
+    stream = Recorder().open(msgspec.structs.replace(STAMP, interval_s=0.01, timeout_s=0.05))
+    trains: list[Train] = []
+    for k, fate in enumerate(fates):
+        flight = launch(stream, k, BOOT + k * 10 * MS)
+        if fate in ("ok", "held"):
+            answer(stream, flight, 5 * MS, reflector_seq=counters[k])
+        stream.advance(flight.boot_ns)
+        if k % every == 0:
+            trains += [one for one in stream.take() if isinstance(one, Train)]
+    stream.abort()
+    trains += [one for one in stream.take() if isinstance(one, Train)]
+    assert [n for train in trains for n in numbers([train])] == list(range(len(fates)))
+    ways = [way for train in trains if (way := directional(train)) is not None]
+    assert sum(way.forward_lost for way in ways) == fates.count("forward")
+    assert sum(way.reverse_lost for way in ways) == fates.count("reverse")
