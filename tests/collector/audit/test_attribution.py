@@ -292,6 +292,19 @@ def test_a9_all_anchors_lost_while_the_hub_answers() -> None:
     ]
 
 
+@pytest.mark.parametrize(("losses", "counts"), [(3, False), (9, False), (10, True)])
+def test_anchors_asked_every_ten_seconds_are_gone_after_ten_losses_and_not_after_three(
+    losses: int, counts: bool
+) -> None:
+    hub_only = Piece(9, shows(OK, NONE, OK, OK, OK), State.UP)
+    lost = [Piece(1, shows(OK, LOST, OK, OK, OK), State.UP), hub_only] * losses
+    scene = Scene(up(600), *lost, up(600))
+    joined = correlate([scene.seen(), Scene(up(1800), link="p").seen()]).context("l1")
+    found = [one for one in told(scene, context=joined) if one[3] is Cause.UPSTREAM]
+    assert bool(found) is counts
+    assert all(state is State.DOWN for _, _, state, _, _ in found)
+
+
 def test_a_window_takes_only_the_seconds_that_it_covers() -> None:
     scene = Scene(up(600), down(600), up(600))
     context = Context(windows=(Window(TEN + 100, TEN + 250, "7", "planned"),))
