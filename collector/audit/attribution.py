@@ -18,7 +18,7 @@ matches wins. The window of a piece is the piece and 30 s around it. Rows A1, A2
 | A7 | unknown; CPE's counters or hub's prober saw packets pass | RESOLVED_UP | UP, none |
 | A8 | hub lost, an anchor answers | HUB_OR_ANCHOR | UP, none |
 | A8 | hub off, or lost by all links at once; no anchor asked | HUB_OR_ANCHOR | UNKNOWN, unknown |
-| A9 | hub answers, anchors lost 10 s or more, in 10 seconds with packets | UPSTREAM | DOWN, provider; no Internet sold: UP |
+| A9 | hub answers, all anchors lost ten times | UPSTREAM | DOWN, provider; no Internet sold: UP |
 | A10 | anything else | UNDETERMINED | as seen, unknown |
 
 P: excluded where the contract excludes site power and takes this proof, else unknown; it lasts from
