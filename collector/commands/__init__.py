@@ -1,0 +1,1 @@
+"""The groups of `pantau-collector` that `collector.__main__` puts together."""
