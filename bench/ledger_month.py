@@ -46,7 +46,8 @@ from collector.audit.strip import Strip
 from collector.committer import GROUP
 from collector.contracts import Cir, Contract, Contracts, Layer, Rates
 from collector.inventory import Inventory, Link, LinkTarget, Node, NodeKind
-from collector.ledger.derived import HOUR_S, DerivedStore, lived, packed
+from collector.ledger.derived import DerivedStore, lived, packed
+from collector.ledger.derived_schema import HOUR_S
 from collector.ledger.outages import Lane, OutageStore
 from collector.ledger.sqlite import SqliteLedger
 from collector.reading import Scope, read

@@ -13,7 +13,8 @@ from collector.audit.evidence import Span
 from collector.audit.intervals import Interval
 from collector.audit.strip import View
 from collector.backfill.series import MINUTE_S, TrainRow, minute_of, whole_minutes
-from collector.ledger.derived import HOUR_S, REACH_S, DerivedStore
+from collector.ledger.derived import REACH_S, DerivedStore
+from collector.ledger.derived_schema import HOUR_S
 from collector.ledger.outages import SETTLED_AFTER_S, OutageStore
 from collector.ledger.sqlite import SqliteLedger
 

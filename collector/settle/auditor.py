@@ -23,7 +23,8 @@ from collector.audit.together import Repeat
 from collector.contracts import Contracts
 from collector.experiment import Experiment, ExperimentState
 from collector.inventory import Inventory
-from collector.ledger.derived import DerivedStore, TransferRow
+from collector.ledger.derived import DerivedStore
+from collector.ledger.derived_schema import TransferRow
 from collector.ledger.outages import Lane, OutageStore
 from collector.ledger.sqlite import SqliteLedger
 from collector.ledger.verdicts import Change, Draft, VerdictStore

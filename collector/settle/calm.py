@@ -26,7 +26,8 @@ from collector.audit.sights import (
 from collector.audit.states import State
 from collector.audit.strip import Strip, View
 from collector.audit.timeline import BRIDGE_S, Shown, heads, showing
-from collector.ledger.derived import HOUR_S, DerivedStore
+from collector.ledger.derived import DerivedStore
+from collector.ledger.derived_schema import HOUR_S
 from collector.settle.gather import strip_of
 
 QUARTER_S = 900

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from collector.audit.histogram import of_ns
-from collector.ledger.derived import REACH_S, TRANSFER, Delay, Derived, Sample, Unread
+from collector.ledger.derived import REACH_S
+from collector.ledger.derived_schema import TRANSFER, Delay, Derived, Sample, Unread
 from collector.placing import believable
 from collector.settle import stretch
 from wire.codec import decode_body, encode_record

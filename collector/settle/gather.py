@@ -8,7 +8,8 @@ import msgspec
 from collector.audit.evidence import DeviceSample, Evidence, Life, MainsSample, Span
 from collector.audit.strip import Strip, join
 from collector.ledger import PlacedBy, Placement
-from collector.ledger.derived import HOLD_S, HOUR_S, DerivedStore, LifeRow, Sample, StretchRow
+from collector.ledger.derived import HOLD_S, DerivedStore
+from collector.ledger.derived_schema import HOUR_S, LifeRow, Sample, StretchRow
 from collector.settle.clockmap import BUCKET_NS, ClockMap
 from collector.settle.weave import Placed, weave
 from wire.detail import Power, Reading

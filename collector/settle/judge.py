@@ -24,7 +24,8 @@ from collector.audit.strip import Strip, View
 from collector.audit.timeline import Showing, clip, judge, showing
 from collector.audit.violations import degraded
 from collector.ledger import Agent
-from collector.ledger.derived import DerivedStore, LifeRow
+from collector.ledger.derived import DerivedStore
+from collector.ledger.derived_schema import LifeRow
 from collector.ledger.outages import SETTLED_AFTER_S, Lane, OutageStore, Revision
 from collector.ledger.sqlite import SqliteLedger
 from collector.settle.calm import QUARTER_S, Calms

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from collector.audit.evidence import Span
 from collector.ledger import Agent
-from collector.ledger.derived import HOUR_S, DerivedStore
+from collector.ledger.derived import DerivedStore
+from collector.ledger.derived_schema import HOUR_S
 from collector.ledger.frontier import frontier_s
 from collector.ledger.sqlite import SqliteLedger
 

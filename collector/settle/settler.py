@@ -10,7 +10,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from collector.audit.evidence import Span
-from collector.ledger.derived import DerivedStore, Unread
+from collector.ledger.derived import DerivedStore
+from collector.ledger.derived_schema import Unread
 from collector.settle.derive import Speaker, derive
 from collector.settle.gather import Clocks, weave_span
 

@@ -9,7 +9,7 @@ from collector.audit.evidence import Evidence, Span
 from collector.audit.rules import UnavailabilityRule
 from collector.audit.strip import Mark, Strip, View, pack
 from collector.audit.timeline import runs
-from collector.ledger.derived import HOUR_S
+from collector.ledger.derived_schema import HOUR_S
 from collector.settle.calm import QUARTER_S, Calms
 
 H0 = 497_000
