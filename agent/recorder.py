@@ -34,6 +34,11 @@ _OK, _TIMEOUT, _NO_STAMP = Outcome.OK, Outcome.TIMEOUT, StampSource.NONE
 _UNSENT = (Outcome.NOT_SENT, Outcome.LOCAL_ERROR, Outcome.DNS_ERROR)
 """Slots that used a number and sent nothing; an ABORTED packet did leave."""
 
+_FAR = 4
+"""How many times the packets under way a train's end is sought back, and rows wait for it."""
+_NONE_LOWER = 2**64
+"""Above every counter of a reflector."""
+
 Settled = Train | Gap
 
 
@@ -326,16 +331,32 @@ class Stream:
         All, where there is no such end near: packets overtake each other all the time.
         """
         known = [row.reflector_seq for row in ahead if isinstance(row, Flight)]
-        lowest = min((counter for counter in known if counter is not None), default=None)
-        if lowest is None:
-            return len(rows)
-        for leaving in range(len(rows), max(len(rows) - self._under_way, 0) - 1, -1):
+        lowest = min((counter for counter in known if counter is not None), default=_NONE_LOWER)
+        for leaving in range(len(rows), max(len(rows) - _FAR * self._under_way, 0) - 1, -1):
             before = rows[max(leaving - self._under_way, 0) : leaving]
-            if not any(self._overtook(lowest, row.reflector_seq) for row in before):
+            overtaken = any(self._overtook(lowest, row.reflector_seq) for row in before)
+            if not overtaken and self._explained(rows[:leaving]):
                 return leaving
             counter = rows[leaving - 1].reflector_seq
             lowest = lowest if counter is None else min(lowest, counter)
         return len(rows)
+
+    def _explained(self, rows: Sequence[Flight]) -> bool:
+        """Whether the reflector counted no more packets than were sent up to the newest reply:
+        else one that was sent later overtook, whose own reply may be lost."""
+        prior = self._prior or _beginning(rows)
+        if prior is None:
+            return True
+        seq, counted = prior
+        unsent = sent = 0
+        highest = counted
+        for row in rows:
+            if row.reflector_seq is not None:
+                sent = row.seq - seq - unsent
+                highest = max(highest, row.reflector_seq)
+            elif row.outcome in _UNSENT:
+                unsent += 1
+        return highest - counted <= sent
 
     def _overtook(self, reflected: int, other: int | None) -> bool:
         """Whether a packet with this counter was ahead of an earlier one with the other."""
@@ -397,6 +418,14 @@ class Stream:
             reordered=sum([row.reordered for row in rows]),
             prior=prior,
         )
+
+
+def _beginning(rows: Sequence[Flight]) -> tuple[int, int] | None:
+    """What a session that begins with these rows had counted before them, if it does."""
+    first = next((row for row in rows if row.reflector_seq is not None), None)
+    if first is None or first.reflector_seq is None or rows[0].seq > 0:
+        return None
+    return (-1, -1) if first.reflector_seq <= first.seq else None
 
 
 def _column(values: list[int | None]) -> list[int | None] | None:
