@@ -251,11 +251,12 @@ class Stream:
         self._settled.extend(self._open.values())
         self._open.clear()
 
-    def take(self) -> list[Settled]:
+    def take(self, *, last: bool = False) -> list[Settled]:
         """What is settled since the last call, as trains and gaps in sequence order.
 
-        Rows at the end may stay for the next call: a train ends where no packet overtook another,
-        as far as replies have shown, or losses could be told on the wrong direction.
+        Rows at the end may stay for the next call, unless this is the `last`: a train ends where
+        no packet overtook another, as far as replies have shown, or losses could be told on the
+        wrong direction.
         """
         taken: list[Settled] = []
         rows: list[Flight] = []
@@ -274,7 +275,8 @@ class Stream:
                 self._close(rows[:leaving], taken)
                 del rows[:leaving]
             rows.append(flight)
-        leaving = self._uncrossed(rows, islice(self._open.values(), self._under_way))
+        ahead = islice(self._open.values(), self._under_way)
+        leaving = len(rows) if last else self._uncrossed(rows, ahead)
         self._close(rows[:leaving], taken)
         self._settled.extend(rows[leaving:])
         return taken
@@ -481,7 +483,7 @@ class Recorder:
         for stream in self._streams:
             stream.advance(now_ns)
             if stream.key not in unfinished:
-                taken += stream.take()
+                taken += stream.take(last=stream.retired and not stream.open)
                 if stream.open:
                     unfinished.add(stream.key)
         self._streams = [
@@ -497,7 +499,7 @@ class Recorder:
         taken: list[Settled] = []
         for stream in self._streams:
             stream.abort()
-            taken += stream.take()
+            taken += stream.take(last=True)
         return taken
 
     def status(self, now_ns: int, window_ns: int) -> tuple[TargetStatus, ...]:

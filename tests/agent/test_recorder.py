@@ -424,8 +424,25 @@ def test_trains_end_where_nobody_overtook_so_that_directions_add_up(
         if k % every == 0:
             trains += [one for one in stream.take() if isinstance(one, Train)]
     stream.abort()
-    trains += [one for one in stream.take() if isinstance(one, Train)]
+    trains += [one for one in stream.take(last=True) if isinstance(one, Train)]
     assert [n for train in trains for n in numbers([train])] == list(range(len(fates)))
     ways = [way for train in trains if (way := directional(train)) is not None]
     assert sum(way.forward_lost for way in ways) == fates.count("forward")
     assert sum(way.reverse_lost for way in ways) == fates.count("reverse")
+
+
+@pytest.mark.parametrize("ending", ["retired", "aborted"])
+def test_nothing_stays_behind_though_the_reflectors_counter_cannot_be_explained(
+    ending: str,
+) -> None:
+    recorder = Recorder()
+    stream = recorder.open(STAMP)
+    for seq in range(4):
+        launch(stream, seq).outcome = Outcome.NOT_SENT
+    answer(stream, launch(stream, 4), reflector_seq=4)
+    if ending == "retired":
+        recorder.retire(stream)
+        taken = recorder.settled(BOOT + 7 * SECOND)
+    else:
+        taken = recorder.abort()
+    assert numbers(taken) == [0, 1, 2, 3, 4]
