@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from statistics import median
 
-from agent.stamps import Arrival, Sent, round_trip, without_residence
+from agent.stamps import Arrival, Sent, held_ns, round_trip, without_residence
 from wire.journal import Gap, GapReason
 from wire.message import TargetStatus
 from wire.observation import Outcome, StampSource, Train
@@ -30,10 +30,14 @@ _Recent = tuple[int, int | None, Outcome]
 """Send time, RTT and outcome: all that `status` needs, and it keeps 30 s of these."""
 
 # Python 3.11 looks an enum's member up by a call; these are needed for every packet.
-_OK, _TIMEOUT, _NO_STAMP = Outcome.OK, Outcome.TIMEOUT, StampSource.NONE
+_OK, _TIMEOUT, _HELD = Outcome.OK, Outcome.TIMEOUT, Outcome.HELD
+_NO_STAMP, _KERNEL = StampSource.NONE, StampSource.KERNEL
 _UNSENT = (Outcome.NOT_SENT, Outcome.LOCAL_ERROR, Outcome.DNS_ERROR)
 """Slots that used a number and sent nothing; an ABORTED packet did leave."""
 
+_HELD_NS = 500_000_000
+"""A packet that left so long after its slot says nothing of that slot's second (wire time, RFC 2330
+section 10.2): a link that comes back would be called up from when packets began to wait for it."""
 _FAR = 4
 """How many times the packets under way a train's end is sought back, and rows wait for it."""
 _NONE_LOWER = 2**64
@@ -184,27 +188,31 @@ class Stream:
     ) -> None:
         """`arrival` is a valid reply to `flight`, which the reflector kept for `residence_ns`."""
         if flight.outcome is not None:
-            if flight.outcome is _OK:
+            if flight.outcome is _OK or flight.outcome is _HELD:
                 self._oddities.duplicates += 1
                 flight.duplicates += 1
             else:
                 self._oddities.late += 1
             return
         away_ns, stamp = round_trip(flight, arrival)
-        self.last_reply_boot_ns = flight.boot_ns + away_ns
+        kept_ns = held_ns(flight) if stamp is _KERNEL else 0
+        self.last_reply_boot_ns = flight.boot_ns + kept_ns + away_ns
         if away_ns > self._timeout_ns:
             flight.outcome = _TIMEOUT
             self._oddities.late += 1
             return
-        flight.outcome = _OK
+        flight.reflector_seq = reflector_seq
+        flight.ttl = arrival.ttl
         if flight.seq < self._next_expected:
             flight.reordered = True
         else:
             self._next_expected = flight.seq + 1
+        if kept_ns > _HELD_NS:
+            flight.outcome = _HELD
+            return
+        flight.outcome = _OK
         flight.rtt_ns = without_residence(away_ns, residence_ns) if residence_ns else away_ns
         flight.stamp = stamp
-        flight.reflector_seq = reflector_seq
-        flight.ttl = arrival.ttl
 
     def refused(self, flight: Flight, away_ns: int) -> None:
         """The target itself said no, `away_ns` after the packet had left: the way is there."""

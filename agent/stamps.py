@@ -66,6 +66,11 @@ def round_trip(sent: Sent, arrival: Arrival) -> tuple[int, StampSource]:
     return arrival.boot_ns - sent.boot_ns, _USER
 
 
+def held_ns(sent: Sent) -> int:
+    """How long this machine kept a packet; to be asked only where `round_trip` said KERNEL."""
+    return 0 if sent.kernel_ns is None else sent.kernel_ns - sent.wall_ns
+
+
 def without_residence(rtt_ns: int, residence_ns: int) -> int:
     """RTT less the time that the reflector kept the packet, where that time can be true."""
     return rtt_ns - residence_ns if 0 <= residence_ns < rtt_ns else rtt_ns

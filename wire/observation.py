@@ -44,10 +44,13 @@ class Outcome(IntEnum):
     """the name was not resolved, so there was nobody to send to"""
     ABORTED = 19
     """sent, then the agent stopped before the reply or the timeout"""
+    HELD = 20
+    """answered, but it left this machine long after its slot: the next hop's hardware address was
+    not known till then, or the machine's own queue was full"""
 
     @property
     def local(self) -> bool:
-        """True where the path was never asked."""
+        """True where the path was not asked when it was due."""
         return self >= Outcome.NOT_SENT
 
     @property

@@ -28,9 +28,10 @@ MARKS = {
     Outcome.LOCAL_ERROR: Mark.NONE,
     Outcome.DNS_ERROR: Mark.NONE,
     Outcome.ABORTED: Mark.NONE,
+    Outcome.HELD: Mark.UNSENT,
 }
 """A target that refuses was reached; what the machine itself failed to do says nothing of the
-link, but no route and no interface do (NOT_SENT)."""
+link, but no route, no interface (NOT_SENT) and no hardware address of the router (HELD) do."""
 
 _VIEWS = {
     Role.HUB: View.HUB,

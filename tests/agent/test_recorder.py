@@ -165,6 +165,32 @@ def test_the_reflectors_own_time_is_not_part_of_the_rtt_but_counts_towards_the_t
     assert second.outcome is Outcome.TIMEOUT
 
 
+@pytest.mark.parametrize(
+    ("kept_ms", "outcome"),
+    [(100, Outcome.OK), (500, Outcome.OK), (501, Outcome.HELD), (1900, Outcome.HELD)],
+)
+def test_a_packet_that_left_long_after_its_slot_is_held_and_was_still_heard(
+    kept_ms: int, outcome: Outcome
+) -> None:
+    recorder = Recorder()
+    stream = recorder.open(STAMP)
+    waiting, later = launch(stream, 0), launch(stream, 1)
+    waiting.kernel_ns = waiting.wall_ns + kept_ms * MS
+    answer(stream, waiting, (kept_ms + 20) * MS, reflector_seq=0)
+    answer(stream, waiting, (kept_ms + 30) * MS, reflector_seq=0)
+    assert stream.last_reply_boot_ns == BOOT + (kept_ms + 20) * MS
+    answer(stream, later, reflector_seq=1)
+    (train,) = recorder.settled(BOOT + 4 * SECOND)
+    assert isinstance(train, Train)
+    held = outcome is Outcome.HELD
+    assert train.outcome == [outcome, Outcome.OK]
+    assert train.rtt_ns[0] == (None if held else 20 * MS)
+    assert train.stamp[0] is (StampSource.NONE if held else StampSource.KERNEL)
+    assert train.reflector_seq == [0, 1]
+    assert train.duplicates == 1
+    assert directional(train) == (0, 0)
+
+
 def test_an_error_from_the_network_settles_a_packet_and_a_later_reply_does_not() -> None:
     recorder = Recorder()
     stream = recorder.open(ICMP)
@@ -288,7 +314,7 @@ def test_status_looks_at_settled_packets_of_its_window_only() -> None:
     assert (status.sent, status.lost, status.not_sent) == (5, 1, 0)  # slots 13 to 17
     assert status.rtt_median_ns == 25 * MS - 1000
     assert status.rtt_max_ns == 27 * MS - 1000
-    assert status.last_reply_boot_ns == BOOT + 19 * SECOND + 29 * MS - 1000
+    assert status.last_reply_boot_ns == BOOT + 19 * SECOND + 29 * MS
 
 
 def test_status_of_a_target_without_packets_measures_nothing() -> None:

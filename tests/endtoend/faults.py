@@ -79,9 +79,9 @@ UNSAVED_S = 2.0 + 2 * COMMIT_S
 count doubled answers, then waits for the commit, and the disk takes its time too."""
 FIRST_S = 1.0
 """After a start, the first packets of all targets go out within this."""
-QUEUED = {"lan": 2.0, "cpe": 2.0}
-"""Seconds that a packet can wait in the box for the CPE's hardware address, and still be answered
-before its timeout: so long before the cable is back the packets get through again."""
+SOUGHT = {"lan": 1.0, "cpe": 1.0}
+"""A kernel asks for a lost hardware address once a second, so the way is back for the box up to a
+second after the cable is; packets that waited for less than half of one are no HELD."""
 UNSAID = ("used", "route", "1970", "anchor", "hub")
 """Faults of which nothing may be left in the list. The link was up all the while, and the CPE's
 counters show it, or the hub's prober, or the other end of the measurement does."""
@@ -279,7 +279,7 @@ class Faults:
         self, word: str, name: str, span: tuple[float, float], packets: list[Packet]
     ) -> Truth:
         start_s, end_s = span
-        slack_s = QUEUED.get(word, 0.0)
+        slack_s = SOUGHT.get(word, 0.0)
         if word in TO_BOOT:
             end_s, slack_s = self.district.boxes[name].booted_s or end_s, UNSAVED_S
         elif word in TO_PACKET:

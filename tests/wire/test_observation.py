@@ -107,6 +107,7 @@ def test_columns_that_were_not_measured_are_none_in_every_row() -> None:
         (Outcome.LOCAL_ERROR, True, False),
         (Outcome.DNS_ERROR, True, False),
         (Outcome.ABORTED, True, False),
+        (Outcome.HELD, True, False),
     ],
 )
 def test_local_faults_are_never_loss_on_the_path(outcome: Outcome, local: bool, lost: bool) -> None:
@@ -114,7 +115,7 @@ def test_local_faults_are_never_loss_on_the_path(outcome: Outcome, local: bool, 
 
 
 def test_the_table_of_outcomes_is_whole() -> None:
-    assert len(Outcome) == 10
+    assert len(Outcome) == 11
 
 
 @pytest.mark.parametrize(

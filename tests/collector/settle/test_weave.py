@@ -45,6 +45,12 @@ def test_what_the_machine_failed_to_do_says_nothing_and_a_missing_route_does() -
     assert shown(weave([placed(one)], 100, 105)) == [UNSENT, NONE, NONE, LOST, LOST]
 
 
+def test_a_packet_that_waited_in_the_machine_does_not_show_its_second_good() -> None:
+    outcomes = [Outcome.TIMEOUT, Outcome.HELD, Outcome.HELD, Outcome.OK]
+    one = stretch([train([None, None, None, 20], outcomes=outcomes)], View.GATEWAY)
+    assert shown(weave([placed(one)], 100, 104), View.GATEWAY) == [LOST, UNSENT, UNSENT, OK]
+
+
 def test_a_target_that_refuses_was_reached() -> None:
     one = stretch([train([3], outcomes=[Outcome.REFUSED])], View.ANCHOR)
     assert shown(weave([placed(one)], 100, 101), View.ANCHOR) == [OK]
