@@ -62,7 +62,7 @@ REFRESH_S = 2.0
 """How often changes by other processes and the evidence heads are looked at."""
 SLOTS_S = 1.0
 """How often it is looked whether slots have ended and experiments go on."""
-STOP_WITHIN_S = 3.0
+STOP_WITHIN_S = 2.0
 
 
 class Collector:
