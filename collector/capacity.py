@@ -92,7 +92,7 @@ def reordering_ratio(transfer: Transfer, skip_ns: int = WARM_UP_NS) -> float | N
     if transfer.reordered is None or transfer.packets is None:
         return None
     whole = window(transfer, skip_ns)
-    came = sum(transfer.packets[whole])
+    came = sum(transfer.packets[whole]) + (transfer.late_packets or 0)
     return sum(transfer.reordered[whole]) / came if came else None
 
 

@@ -65,11 +65,13 @@ def stages(transfer: Transfer, skip_ns: int = WARM_UP_NS) -> list[tuple[int, flo
 
 def loss_ratio(transfer: Transfer, skip_ns: int = WARM_UP_NS) -> float | None:
     """Packets that never came, of those that were sent (RFC 7680); without those that found no
-    room in the receiving machine, which no link has lost."""
+    room in the receiving machine, which no link has lost. Duplicates are no further packets; those
+    that came after the last bin are, because losses among them are in it."""
     if transfer.lost is None or transfer.packets is None:
         return None
     whole = window(transfer, skip_ns)
     lost, came = sum(transfer.lost[whole]), sum(transfer.packets[whole])
+    came += (transfer.late_packets or 0) - sum((transfer.duplicated or [])[whole])
     lost = max(0, lost - (transfer.dropped_packets or 0))
     return lost / (lost + came) if lost + came else None
 

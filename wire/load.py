@@ -215,6 +215,7 @@ class Counted(Message, frozen=True, tag="counted"):
     lost: Column | None = None
     reordered: Column | None = None
     duplicated: Column | None = None
+    late: int | None = None
     dropped: int | None = None
     delay_us: DelayColumn = []
     delay_interval_ns: int | None = None

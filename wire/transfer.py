@@ -183,8 +183,8 @@ class Transfer(
 
     Column k covers `[k, k + 1) * bin_ns` after the receiver's first packet. `octets` count whole
     IP packets (RFC 9097 section 4). `lost` are counted in the bin in which the gap was noticed
-    and taken back when the packet comes late; those that the sender numbered and nobody ever
-    saw at the end are in the last bin.
+    and taken back when the packet comes late; those noticed after the last bin, or that the
+    sender numbered and nobody ever saw at the end, are in the last bin.
     """
 
     link: Name
@@ -209,6 +209,8 @@ class Transfer(
     """RFC 4737 section 3.3."""
     duplicated: Column | None = None
     """RFC 5560."""
+    late_packets: Count | None = None
+    """Packets that came after the last bin, out of the queues that the load had filled."""
     sent_packets: Count | None = None
     unsent_packets: Count | None = None
     """Packets that the sending machine was too late to send: its own fault."""

@@ -89,6 +89,7 @@ def transfer(job: Job, box: Box, measured: Measured) -> Transfer:
         lost=counted.lost,
         reordered=counted.reordered,
         duplicated=counted.duplicated,
+        late_packets=counted.late,
         sent_packets=sent.packets,
         unsent_packets=sent.unsent,
         dropped_packets=counted.dropped,

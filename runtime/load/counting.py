@@ -31,7 +31,7 @@ def bin_width_ns(duration_ns: int) -> int:
 
 
 class Bins:
-    """Octets by bins from the first arrival on; what comes after the end is not counted."""
+    """Octets by bins from the first arrival on; those that come after the end are not counted."""
 
     def __init__(self, duration_ns: int) -> None:
         self.width_ns = bin_width_ns(duration_ns)
@@ -87,6 +87,8 @@ class Arrivals:
         self._least_ns: int | None = None
         self._errors, self._octets, self._most_ns = 0, 0, 0
         self.all_octets = 0
+        self.late = 0
+        """Packets after the last bin."""
 
     def take(self, rows: Sequence[Sequence[int]], at_ns: int) -> None:
         """Datagrams that came together at this moment; rows as `Row`."""
@@ -106,6 +108,8 @@ class Arrivals:
         if index < self.bins.count:
             self.bins.octets[index] += octets
             self.packets[index] += count
+        else:
+            self.late += count
 
     def _mark(self, first: int, count: int, value: int) -> None:
         if count >= _RING:

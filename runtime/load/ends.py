@@ -116,6 +116,7 @@ def count_udp(test: Test, sock: socket.socket, shape: udp.Shape) -> tuple[Counte
         lost=arrivals.lost,
         reordered=arrivals.reordered,
         duplicated=arrivals.duplicated,
+        late=arrivals.late,
         dropped=receiver.dropped(),
         delay_us=arrivals.delay_us,
         delay_interval_ns=arrivals.delay_interval_ns,

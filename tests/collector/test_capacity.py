@@ -167,6 +167,13 @@ def test_what_the_receiver_had_no_room_for_is_no_loss_of_the_link() -> None:
     assert capacity.loss_ratio(transfer(lost=[10] * 100, dropped_packets=900, **columns)) == 0
 
 
+def test_loss_is_of_the_packets_that_were_sent_each_once() -> None:
+    columns = {"packets": [90] * 99 + [180], "reordered": [0] * 100}
+    lost = [10] * 99 + [30]
+    doubled = transfer(lost=lost, duplicated=[0] * 99 + [90], late_packets=180, **columns)
+    assert capacity.loss_ratio(doubled) == pytest.approx(0.1)
+
+
 def test_a_short_test_is_judged_by_its_last_bin_at_least() -> None:
     one = transfer(octets=bins([8.0]), duration_ns=SECOND)
     assert capacity.achieved(one) == pytest.approx(8.0 * M)

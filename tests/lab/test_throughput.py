@@ -183,6 +183,8 @@ def test_every_method_finds_the_links_rate(hub: Hub, mbps: int, direction: Direc
     assert all(value == pytest.approx(rate, rel=0.01) for value in found.values()), told
     loss = capacity.loss_ratio(udp, skip_ns=capacity.SECOND)
     assert loss == pytest.approx(1 - 1 / 1.3, abs=0.01)
+    assert udp.packets is not None and udp.lost is not None and udp.late_packets is not None
+    assert sum(udp.packets) + udp.late_packets + sum(udp.lost) == udp.sent_packets
     rise = capacity.rtt_rise_ns(udp, skip_ns=capacity.SECOND)
     assert rise is not None and rise > 20e6
 

@@ -63,13 +63,22 @@ def test_what_the_sender_numbered_last_and_nobody_saw_is_lost_at_the_end() -> No
     assert sum(unknown.lost) == 0
 
 
-def test_what_comes_after_the_end_is_not_lost_and_not_counted() -> None:
+def test_what_comes_after_the_end_is_not_lost_and_in_no_bin() -> None:
     one = arrivals()
     one.take([row(0)], T0)
     one.take([row(1)], T0 + SECOND)
     one.finish(2)
     assert (sum(one.packets), sum(one.bins.octets), sum(one.lost)) == (1, 1500, 0)
     assert one.all_octets == 3000
+    assert one.late == 1
+
+
+def test_losses_noticed_after_the_end_are_of_the_packets_that_were_under_way() -> None:
+    one = arrivals()
+    one.take([row(0)], T0)
+    one.take([row(3), row(4)], T0 + SECOND)
+    one.finish(5)
+    assert (sum(one.lost), sum(one.packets), one.late) == (2, 1, 2)
 
 
 def test_delays_are_of_heads_of_bursts_one_in_each_interval() -> None:
