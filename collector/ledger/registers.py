@@ -14,6 +14,8 @@ from collector.audit.calendar import Zone
 from collector.ledger import LedgerError
 from collector.maintenance import Cancelled, Entry, Kind, Notice, Recorded, Scope
 from collector.tickets import Import, Revision, Taken, Ticket
+from collector.tree import leaf
+from collector.tree.leaf import LeafKind
 
 _TABLES = ("maintenance", "maintenance_cancelled", "ticket_import", "ticket")
 
@@ -42,6 +44,7 @@ CREATE TABLE IF NOT EXISTS ticket (
   import_id INTEGER NOT NULL REFERENCES ticket_import (id),
   PRIMARY KEY (provider, ticket, link, revision)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS ticket_of_import ON ticket (import_id);
 """ + "".join(
     f"CREATE TRIGGER IF NOT EXISTS {table}_no_{deed} BEFORE {deed} ON {table}"
     f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END;\n"
@@ -114,6 +117,35 @@ class Registers:
         """All entries, the cancelled ones too, by their beginning."""
         return [_entry(row) for row in self._rows(f"{_ENTRIES} ORDER BY m.start_s, m.id")]
 
+    # --- as leaves of the tree ------------------------------------------------------------
+
+    def leaves(self, db: apsw.Connection, kind: LeafKind, ids: tuple[int, int]) -> list[bytes]:
+        """What the tree's leaves of rows [first, end) of a register hold; within a transaction."""
+        if kind is LeafKind.MAINTENANCE:
+            found: list[Row] = db.execute(
+                f"{_ENTRIES} WHERE m.id>=? AND m.id<? ORDER BY m.id", ids
+            ).fetchall()
+            entries = map(_entry, found)
+            return [leaf.of_maintenance(one.id, one.notice, one.recorded) for one in entries]
+        if kind is LeafKind.CANCELLATION:
+            found = db.execute(
+                "SELECT * FROM maintenance_cancelled WHERE maintenance_id>=? AND maintenance_id<?"
+                " ORDER BY maintenance_id",
+                ids,
+            ).fetchall()
+            return [
+                leaf.of_cancellation(row[0], Cancelled(row[1], Recorded(*row[2:]))) for row in found
+            ]
+        found = db.execute(
+            "SELECT * FROM ticket_import WHERE id>=? AND id<? ORDER BY id", ids
+        ).fetchall()
+        return [leaf.of_tickets(_import(row), _digests(db, row[0])) for row in found]
+
+    def ticket_digests(self, import_id: int) -> list[str]:
+        """Of all tickets that an import brought (`collector.tree.leaf.ticket_digest`), sorted."""
+        with self._transaction():
+            return sorted(_digests(self._db, import_id))
+
     # --- tickets --------------------------------------------------------------------------
 
     def import_tickets(self, taken: Import, tickets: tuple[Ticket, ...]) -> Taken:
@@ -173,6 +205,11 @@ class Registers:
         """The files that were taken, by number."""
         rows = self._rows("SELECT * FROM ticket_import ORDER BY id")
         return {row[0]: _import(row) for row in rows}
+
+
+def _digests(db: apsw.Connection, import_id: int) -> list[str]:
+    rows: list[Row] = db.execute("SELECT * FROM ticket WHERE import_id=?", (import_id,)).fetchall()
+    return [leaf.ticket_digest(Revision(Ticket(*row[:6]), *row[6:])) for row in rows]
 
 
 def _import(row: Row) -> Import:
