@@ -40,11 +40,13 @@ from collector.slot_desk import Ground, Server, SlotDesk
 from collector.slot_store import SlotStore
 from collector.throughput import SlotEvent, ThroughputServer
 from collector.throughput.ndt7 import Ndt7
+from collector.tree import service as trees
 from collector.watch import Watch
 from collector.web import strangers
 from collector.web.agents import AgentEndpoints
 from collector.web.audit import AuditPages
 from collector.web.discovery import DiscoveryPages
+from collector.web.heads import HeadPages
 from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
 from collector.web.runbooks import RunbookPages
@@ -147,6 +149,7 @@ class Collector:
         )
         self.verdicts = opened(gathering, self.ledger, self.board.verdicts)
         self.judging = VerdictService(self.verdicts, fleet, clock)
+        self.tree = trees.opened(self.ledger, located, self._promised, self.counters, clock)
         self.pages = Pages(self.board, self.counters, clock, self.reload)
         self._app = web.Application(client_max_size=MAX_BATCH_BYTES)
         self._serve(desk, gathering, keys.operator_token(located.data_dir))
@@ -173,6 +176,7 @@ class Collector:
             DiscoveryPages(board, clock),
             VerdictPages(self.verdicts.answers, gathering, clock),
             RunbookPages(),
+            HeadPages(self.tree.store, self.tree.public_key),
         ):
             self._app.add_routes(pages.routes())
         if self.loads is not None:
@@ -290,6 +294,8 @@ class Collector:
                 "hub's journal": self.settling.keep_alive,
                 "verdicts": self.judging.run,
                 "watch": self._watch.run,
+                "tree": self.tree.service.run,
+                "witnesses": self.tree.witnesses.run,
                 "refresh": lambda: every(REFRESH_S, self._refresh),
                 "slots": lambda: every(SLOTS_S, self.slots.turn),
                 **self.backfill.tasks(),

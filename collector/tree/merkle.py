@@ -136,24 +136,25 @@ def check_consistency(
 ) -> None:
     """Raises ProofError unless `path` proves that the tree `old` (size, root) begins `new`
     (section 2.1.4.2)."""
-    first, first_root = old
-    second, second_root = new
+    first, second = old[0], new[0]
     if first > second:
         raise ProofError(f"a tree of {first} leaves begins none of {second}")
-    if first == second:
-        if path or first_root != second_root:
-            raise ProofError("two roots for one size")
-        return
-    if first == 0:
-        if path or first_root != EMPTY_ROOT:
-            raise ProofError("the tree without leaves needs no proof")
+    if first in (0, second):
+        expected = new[1] if first == second else EMPTY_ROOT
+        if path or old[1] != expected:
+            raise ProofError("two roots for one size" if first else "no root of no leaves")
         return
     hashes = list(path)
     if first & (first - 1) == 0:
-        hashes.insert(0, first_root)
+        hashes.insert(0, old[1])
     if not hashes:
         raise ProofError("the consistency proof is empty")
-    at, last = first - 1, second - 1
+    if _both_roots(first - 1, second - 1, hashes) != (old[1], new[1]):
+        raise ProofError("the trees do not begin alike")
+
+
+def _both_roots(at: int, last: int, hashes: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The roots of the old and of the new tree that a consistency proof leads to."""
     while at & 1:
         at, last = at >> 1, last >> 1
     before = after = hashes[0]
@@ -169,8 +170,7 @@ def check_consistency(
         at, last = at >> 1, last >> 1
     if last != 0:
         raise ProofError("the consistency proof is too short")
-    if before != first_root or after != second_root:
-        raise ProofError("the trees do not begin alike")
+    return before, after
 
 
 # --- many leaves ------------------------------------------------------------------------------

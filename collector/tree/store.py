@@ -136,7 +136,8 @@ class TreeStore:
 
     def _grow_batches(self, db: apsw.Connection, size: int) -> int:
         newest = db.execute(
-            "SELECT first_id + leaves - 1 FROM tree_run WHERE kind=? ORDER BY first_id DESC LIMIT 1",
+            "SELECT first_id + leaves - 1 FROM tree_run WHERE kind=?"
+            " ORDER BY first_id DESC LIMIT 1",
             (LeafKind.BATCH,),
         ).fetchone()
         rows: list[Row] = db.execute(

@@ -1,4 +1,4 @@
-"""RFC 9162 section 2.1, by the vectors that implementations of RFC 6962 share, and by its own rules."""
+"""RFC 9162 section 2.1, by the vectors that implementations share, and by its own rules."""
 
 from itertools import pairwise
 
