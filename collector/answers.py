@@ -211,6 +211,17 @@ class Answers:
                 if period.span.start_s < now_s:
                     yield self._month(link, wanted, period, now_s)
 
+    def parts(self, link: str, span: Span, now_s: int) -> Iterator[MonthAnswer]:
+        """The link's periods within the span: the span by month and contract."""
+        _, contracts = self._promised()
+        for month in _months(span, self.zone(link)):
+            for period in contracts.periods(link, month.year, month.number):
+                cut = Span(
+                    max(span.start_s, period.span.start_s), min(span.end_s, period.span.end_s)
+                )
+                if cut.start_s < min(cut.end_s, now_s):
+                    yield self._month(link, month, period._replace(span=cut), now_s)
+
     def _month(self, link: str, month: Month, period: Period, now_s: int) -> MonthAnswer:
         start_s = period.span.start_s
         so_far = Span(start_s, min(period.span.end_s, now_s))
@@ -236,6 +247,15 @@ class Answers:
             judged_until_s=judged_s,
             complete=judged_s is not None and judged_s >= period.span.end_s,
         )
+
+
+def _months(span: Span, zone: Zone) -> Iterator[Month]:
+    """The calendar months that touch the span."""
+    at_s = span.start_s
+    while at_s < span.end_s:
+        month = Month.of(at_s, zone)
+        yield month
+        at_s = month.span.end_s
 
 
 def _unknown(start_s: int, end_s: int) -> Interval:
