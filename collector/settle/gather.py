@@ -159,7 +159,7 @@ def gather(
         link=link,
         pop=subject.pop,
         strip=strip_of(store, link, period.start_s, period.end_s),
-        lives=_touching(subject.lives, period),
+        lives=touching_lives(subject.lives, period),
         device=tuple(
             _device(one) for one in store.samples(link, "reading", period.start_s, after_s)
         ),
@@ -172,7 +172,7 @@ def gather(
     )
 
 
-def _touching(lives: tuple[Life, ...], period: Span) -> tuple[Life, ...]:
+def touching_lives(lives: tuple[Life, ...], period: Span) -> tuple[Life, ...]:
     """The lives of the period, and the ones before and after it."""
     first = max((k for k, one in enumerate(lives) if one.first_s < period.start_s), default=0)
     later = (k for k, one in enumerate(lives) if one.first_s >= period.end_s)

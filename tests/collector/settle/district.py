@@ -173,7 +173,8 @@ class District:
             contract(link=one.name, pop=one.pop, reference=f"K-{one.name}", **terms)
             for one in sites
         ]
-        promised = self.inventory, Contracts(tuple(rows))
+        self.contracts = Contracts(tuple(rows))
+        promised = self.inventory, self.contracts
         self.derived, self.kept = DerivedStore(self.ledger), OutageStore(self.ledger)
         worlds = Worlds(self.ledger, lambda: promised)
         self.judge = Judge(self.ledger, self.derived, self.kept, worlds.now)
