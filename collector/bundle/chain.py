@@ -63,27 +63,22 @@ def _read(
     record: Record, agent: AgentDocument, keys: Keys, lines: Lines, before: str
 ) -> Read | None:
     receipt: Receipt | None = None
+    name = f"agent {agent.agent_id}, the batch after {before}"
     try:
         receipt = wire_receipt.parse(record.receipt, keys.collector)
+        name = f"agent {receipt.agent_id.hex()} epoch {receipt.epoch.hex()} seq {receipt.seq}"
     except WireError as error:
         text = f"agent {agent.agent_id}, the receipt after {before}: {error}"
         lines.fail(RECEIPTS, Finding.ALTERED, text)
     try:
         batch = wire_batch.parse(record.batch)
-    except WireError as error:
-        named = f"agent {agent.agent_id}, the batch after {before}"
-        if receipt is not None:
-            named = f"agent {agent.agent_id} epoch {receipt.epoch.hex()} seq {receipt.seq}"
-        lines.fail(SIGNATURES, Finding.ALTERED, f"{named}: {error}")
+        wire_batch.verify(batch, bytes.fromhex(agent.public_key))
+    except (WireError, ValueError) as error:
+        lines.fail(SIGNATURES, Finding.ALTERED, f"{name}: {error}")
         return None
     name = name_of(batch)
     if batch.header.agent_id.hex() != agent.agent_id:
         lines.fail(SIGNATURES, Finding.INSERTED, f"{name}: among those of {agent.agent_id}")
-        return None
-    try:
-        wire_batch.verify(batch, bytes.fromhex(agent.public_key))
-    except WireError as error:
-        lines.fail(SIGNATURES, Finding.ALTERED, f"{name}: {error}")
         return None
     if receipt is None:
         return None

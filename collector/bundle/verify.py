@@ -221,7 +221,7 @@ class _Verification:
     ) -> None:
         received = {agent: [one.received for one in some] for agent, some in batches.items()}
         with tempfile.TemporaryDirectory(prefix="pantau-verify-") as folder:
-            ledger = SqliteLedger(Path(folder) / "ledger.db")
+            ledger = SqliteLedger(Path(folder) / "ledger.db", durable=False)
             try:
                 found = recompute(ledger, papers, received, self._progress)
                 self._compare(papers, documents, found)

@@ -119,6 +119,7 @@ class Judge:
         self._moved |= dict.fromkeys((link for link, _ in changed), self._turns)
         self._moved |= dict.fromkeys(self._reaches.forget(changed), self._turns)
         self._calms.forget(changed)
+        self._for_peers -= {link for link, _ in changed}
         waiting = self._derived.rejudge()
         self._look_around(turn)
         judged: list[str] = []
@@ -350,6 +351,16 @@ class Judge:
                 ", ".join(one.changed) or one.outage.charge,
             )
 
+    def _beside(self, near: Span) -> list[tuple[str, Span]]:
+        """What has a cause in these seconds, by link: outages, and a lost hub that was none."""
+        found = self._kept.blamed(near)
+        for one in self._kept.all_newest(Lane.EVIDENCE, near):
+            if not one.withdrawn:
+                start_s = one.outage.start.at_s
+                end_s = start_s + 1 if one.outage.end is None else one.outage.end.at_s
+                found.append((one.outage.link, Span(start_s, end_s)))
+        return found
+
     def _tell_peers(self, turn: _Round, link: str, span: Span) -> None:
         """Let outages beside the changed seconds be judged anew: they may be one event."""
         near = Span(span.start_s - BESIDE_S, span.end_s + BESIDE_S)
@@ -359,11 +370,8 @@ class Judge:
             *(self._moved.get(agent.agent_id, 0) for agent in turn.world[link].agents),
         )
         waiting: dict[str, Span] = {}
-        for one in self._kept.all_newest(Lane.EVIDENCE, near):
-            other = one.outage.link
-            if other != link and other in turn.world and not one.withdrawn:
-                start_s = one.outage.start.at_s
-                end_s = start_s + 1 if one.outage.end is None else one.outage.end.at_s
+        for other, (start_s, end_s) in self._beside(near):
+            if other != link and other in turn.world:
                 judged_in, judged = self._judged.get(other, (-1, near))
                 if judged_in >= moved and judged.start_s <= start_s and end_s <= judged.end_s:
                     continue  # it was judged when this link was already as it is

@@ -53,21 +53,33 @@ def made(folder: Path, sites: tuple[Site, ...] = SITES, until_s: int = UNTIL_S) 
     """All batches taken in two parts, with a head after each."""
     district = District(folder / "ledger.db", sites, until_s)
     contracts = Contracts(tuple(one for site in sites for one in district.contracts.of(site.name)))
-    source = Source(
-        district.ledger, (district.inventory, contracts), KEY, clock_at(until_s + 600)
-    )
+    source = Source(district.ledger, (district.inventory, contracts), KEY, clock_at(until_s + 600))
     registers = district.ledger.registers
     registers.add_maintenance(
         Notice(
-            Scope(pop="P1"), T0 + 4300, T0 + 4600, Zone.WIB, Kind.PLANNED, T0 - 900_000, "Budi",
-            "splicing", "letter 4",
+            Scope(pop="P1"),
+            T0 + 4300,
+            T0 + 4600,
+            Zone.WIB,
+            Kind.PLANNED,
+            T0 - 900_000,
+            "Budi",
+            "splicing",
+            "letter 4",
         ),
         WHO,
     )
     moved = registers.add_maintenance(
         Notice(
-            Scope("a"), T0 + 2000, T0 + 2100, Zone.WIB, Kind.PLANNED, T0 - 900_000, "Budi",
-            "moved later", None,
+            Scope("a"),
+            T0 + 2000,
+            T0 + 2100,
+            Zone.WIB,
+            Kind.PLANNED,
+            T0 - 900_000,
+            "Budi",
+            "moved later",
+            None,
         ),
         WHO,
     )
@@ -79,10 +91,10 @@ def made(folder: Path, sites: tuple[Site, ...] = SITES, until_s: int = UNTIL_S) 
             Ticket("P", "T2", "q0", T0 + 2000, T0 + 2100, "other"),
         ),
     )
-    half = [one for one in district.batches if one.header.last_boot_ns < 3700 * SECOND]
+    half = [one for one in district.batches if one.header.last_boot_ns < until_s // 2 * SECOND]
     later = {one.digest for one in half}
     district.take(half, until_s)
-    sign(source, 3700)
+    sign(source, until_s // 2)
     district.take([one for one in district.batches if one.digest not in later], until_s)
     sign(source, until_s)
     return Made(district, source)
