@@ -31,8 +31,7 @@ ANCHORS_AT_ONCE = 3
 """An anchor is told by the batch of its moment or by the next: heartbeats repeat the newest."""
 
 _TOUCHING = """
-SELECT batch_id FROM stretch WHERE link=?1 AND to_s>=?2 AND to_s<?3+?4 AND from_s<?3
-UNION SELECT batch_id FROM delay WHERE link=?1 AND at_s>=?2-?5 AND at_s<?3
+SELECT DISTINCT batch_id FROM stretch WHERE link=? AND to_s>=? AND to_s<? AND from_s<?
 """
 _SAMPLES = f"""
 SELECT batch_id FROM sample WHERE link=?1 AND kind<>'{TRANSFER}' AND at_s>=?2 AND at_s<?3
@@ -130,7 +129,7 @@ class _Choice:
     def _seconds(self, link: str, span: Span) -> None:
         """Everything that decides what these seconds showed, and their clocks."""
         low, high = span.start_s - HOLD_S, span.end_s + HOLD_S
-        found = {row[0] for row in self._rows(_TOUCHING, (link, low, high, REACH_S, HOUR_S))}
+        found = {row[0] for row in self._rows(_TOUCHING, (link, low, high + REACH_S, high))}
         self._ids |= found
         used = {
             (row[0], row[1], bucket)

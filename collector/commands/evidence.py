@@ -64,7 +64,7 @@ def export(
         key, written = by_hand.run(config, by_hand.Wanted(link, span, file), told)
         click.echo(
             f"{file}: {written.bytes:,} bytes: {written.batches} batches of {written.agents}"
-            f" agents; {written.windows} windows compared with {written.others} other links"
+            f" agents; other links compared: {written.others}, in {written.windows} windows"
         )
         click.echo(f"collector key {key.hex()}")
         click.echo(f"tree head {written.head.data.hex()}")

@@ -23,17 +23,16 @@ from tests.collector.settle.district import T0, District, Site, lost
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()
-HOURS = 2
-UNTIL_S = HOURS * 3600
-SPAN = Span(T0 + 600, T0 + 6600)
+UNTIL_S = 4800
+SPAN = Span(T0 + 600, T0 + 4500)
 CUT = lost((2000, 2090))
-CORE = lost((4000, 4120))
-BOTH = lost((2000, 2090), (4000, 4120))
+CORE = lost((2500, 2620))
+BOTH = lost((2000, 2090), (2500, 2620))
 SITES = (
     Site("a", "P1", hub=BOTH, anchor=BOTH),
-    *(Site(f"p{k}", "P1", hub=CORE, anchor=CORE) for k in range(3)),
-    *(Site(f"q{k}", "P2") for k in range(2)),
-    Site("z", "P1", off=((4300, 4900),), cpe_boots=(-1_000_000, 4895)),
+    *(Site(f"p{k}", "P1", hub=CORE, anchor=CORE) for k in range(2)),
+    Site("q0", "P2"),
+    Site("z", "P1", off=((3100, 3500),), cpe_boots=(-1_000_000, 3495)),
 )
 WHO = Recorded("Sari", "sari", (T0 - 9000) * SECOND)
 
@@ -49,17 +48,19 @@ def clock_at(second: int) -> FakeClock:
     return FakeClock(boot_ns=second * SECOND, wall_ns=(T0 + second) * SECOND)
 
 
-def made(folder: Path, sites: tuple[Site, ...] = SITES, until_s: int = UNTIL_S) -> Made:
+def made(
+    folder: Path, sites: tuple[Site, ...] = SITES, until_s: int = UNTIL_S, **terms: object
+) -> Made:
     """All batches taken in two parts, with a head after each."""
-    district = District(folder / "ledger.db", sites, until_s)
+    district = District(folder / "ledger.db", sites, until_s, **terms)
     contracts = Contracts(tuple(one for site in sites for one in district.contracts.of(site.name)))
     source = Source(district.ledger, (district.inventory, contracts), KEY, clock_at(until_s + 600))
     registers = district.ledger.registers
     registers.add_maintenance(
         Notice(
             Scope(pop="P1"),
-            T0 + 4300,
-            T0 + 4600,
+            T0 + 3100,
+            T0 + 3400,
             Zone.WIB,
             Kind.PLANNED,
             T0 - 900_000,

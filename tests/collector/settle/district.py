@@ -161,7 +161,7 @@ class District:
 
     def __init__(self, file: Path, sites: Sequence[Site], until_s: int, **terms: object) -> None:
         self.sites, self.until_s = sites, until_s
-        self.ledger = SqliteLedger(file)
+        self.ledger = SqliteLedger(file, durable=False)
         self.inventory = Inventory(
             tuple(
                 Node(id=f"n-{one.name}", name=one.name, kind=NodeKind.DESA, district="K")
