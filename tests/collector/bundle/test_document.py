@@ -9,7 +9,7 @@ from collector.bundle.lines import Finding
 from collector.bundle.statement import SECTIONS
 from collector.tree import head
 from collector.tree.leaf import LeafKind, StatementKind
-from wire.receipt import RECEIPT_BYTES
+from wire.receipt import RECEIPT_BYTES, Receipt
 
 TEXT = (Path(__file__).parents[3] / "docs" / "evidence-v1.md").read_text()
 
@@ -42,6 +42,8 @@ def test_layouts_have_the_sizes_that_are_told() -> None:
     assert [int(one) for one in sizes[:3]] == [8, 4, RECEIPT_BYTES]
     assert d.RECORD_BYTES == sum(int(one) for one in sizes[:3])
     assert f"{head.HEAD_BYTES} octets" in TEXT
+    receipt = Receipt(b"l" * 16, b"a" * 16, b"e" * 16, 1, b"d" * 32, 2)
+    assert f"the first {len(receipt.pack())} octets of the batch's receipt" in TEXT
     assert list(table("## 4. Tree heads")) == ["0", "4", "20", "28", "36", "68"]
     assert len(head.TreeHead(b"l" * 16, 1, 2, b"r" * 32).pack()) == 68
     assert len(d.TreeProof(1, [(0, b"h" * 32)], [b"n" * 32]).pack()) == 8 + 4 + 4 + 40 + 32
