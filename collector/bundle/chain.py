@@ -4,7 +4,7 @@ Pure. An agent's batches are numbered in its epoch, and each names the one befor
 what was altered, dropped, put in or moved shows without asking the collector.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from collector.bundle.documents import AgentDocument, Damage, Record, Run
@@ -12,7 +12,7 @@ from collector.bundle.lines import Finding, Lines
 from collector.bundle.recompute import Received, name_of
 from wire import batch as wire_batch
 from wire import receipt as wire_receipt
-from wire.batch import NO_DIGEST, Batch
+from wire.batch import NO_DIGEST, Header
 from wire.errors import WireError
 from wire.receipt import Receipt
 
@@ -20,16 +20,18 @@ RECEIPTS, SIGNATURES, CHAIN = "receipts", "batches", "chain"
 
 
 class Read(NamedTuple):
-    """A batch that is what its agent signed."""
+    """A batch that is what its agent signed, without its body: there may be millions."""
 
+    place: int
+    """Among the agent's records."""
     position: int
     receipt: Receipt
-    batch: Batch
+    header: Header
 
     @property
-    def received(self) -> Received:
-        """As the ledger takes it."""
-        return Received(self.batch, self.receipt.received_wall_ns)
+    def name(self) -> str:
+        """As reports name it."""
+        return name_of(self.header)
 
 
 class Keys(NamedTuple):
@@ -45,15 +47,15 @@ def read(
     """The batches of an agent that are good, in their order; the others are named."""
     found: list[Read] = []
     before = "the beginning"
-    for record in records:
+    for index, record in enumerate(records):
         if isinstance(record, Damage):
             text = f"agent {agent.agent_id}, after {before}: {record.text}"
             lines.fail(SIGNATURES, Finding.ALTERED, text)
             break
         one = _read(record, agent, keys, lines, before)
         if one is not None:
-            found.append(one)
-            before = _short(one.batch)
+            found.append(Read(index, record.position, *one))
+            before = _short(found[-1].header)
         else:
             before = f"the batch after {before}"
     return found
@@ -61,7 +63,7 @@ def read(
 
 def _read(
     record: Record, agent: AgentDocument, keys: Keys, lines: Lines, before: str
-) -> Read | None:
+) -> tuple[Receipt, Header] | None:
     receipt: Receipt | None = None
     name = f"agent {agent.agent_id}, the batch after {before}"
     try:
@@ -76,7 +78,7 @@ def _read(
     except (WireError, ValueError) as error:
         lines.fail(SIGNATURES, Finding.ALTERED, f"{name}: {error}")
         return None
-    name = name_of(batch)
+    name = name_of(batch.header)
     if batch.header.agent_id.hex() != agent.agent_id:
         lines.fail(SIGNATURES, Finding.INSERTED, f"{name}: among those of {agent.agent_id}")
         return None
@@ -93,11 +95,11 @@ def _read(
     if receipt != told:
         lines.fail(RECEIPTS, Finding.ALTERED, f"{name}: its receipt is of another batch")
         return None
-    return Read(record.position, receipt, batch)
+    return receipt, batch.header
 
 
-def _short(batch: Batch) -> str:
-    return f"epoch {batch.header.epoch.hex()} seq {batch.header.seq}"
+def _short(header: Header) -> str:
+    return f"epoch {header.epoch.hex()} seq {header.seq}"
 
 
 def check(agent: AgentDocument, found: Sequence[Read], lines: Lines) -> None:
@@ -105,9 +107,9 @@ def check(agent: AgentDocument, found: Sequence[Read], lines: Lines) -> None:
     _order(agent, found, lines)
     here: dict[tuple[str, int], Read] = {}
     for one in found:
-        key = one.batch.header.epoch.hex(), one.batch.header.seq
+        key = one.header.epoch.hex(), one.header.seq
         if key in here:
-            lines.fail(CHAIN, Finding.INSERTED, f"{name_of(one.batch)}: is here twice")
+            lines.fail(CHAIN, Finding.INSERTED, f"{one.name}: is here twice")
         here[key] = one
     listed = {
         (run.epoch, seq) for run in agent.runs for seq in range(run.first_seq, run.last_seq + 1)
@@ -116,7 +118,7 @@ def check(agent: AgentDocument, found: Sequence[Read], lines: Lines) -> None:
         lines.fail(CHAIN, Finding.MISSING, f"agent {agent.agent_id} {_seqs(run)}: not here")
     for key, one in here.items():
         if key not in listed:
-            lines.fail(CHAIN, Finding.INSERTED, f"{name_of(one.batch)}: not listed")
+            lines.fail(CHAIN, Finding.INSERTED, f"{one.name}: not listed")
     _links(agent, here, lines)
     for run in agent.absent:
         text = f"agent {agent.agent_id} {_seqs(run)}: never received; their time is unknown"
@@ -128,7 +130,7 @@ def _order(agent: AgentDocument, found: Sequence[Read], lines: Lines) -> None:
     newest = -1
     for one in found:
         if one.position <= newest:
-            text = f"{name_of(one.batch)}: leaf {one.position} after leaf {newest}"
+            text = f"{one.name}: leaf {one.position} after leaf {newest}"
             lines.fail(CHAIN, Finding.REORDERED, text)
         newest = max(newest, one.position)
 
@@ -156,19 +158,27 @@ def _links(agent: AgentDocument, here: dict[tuple[str, int], Read], lines: Lines
     successors: dict[bytes, Read] = {}
     absent = {(run.epoch, run.last_seq) for run in agent.absent}
     for (epoch, seq), one in sorted(here.items()):
-        previous = one.batch.header.previous
+        previous = one.header.previous
         before = here.get((epoch, seq - 1))
-        if before is not None and before.batch.digest != previous:
-            text = f"{name_of(one.batch)}: does not follow seq {seq - 1}"
+        if before is not None and before.receipt.batch_digest != previous:
+            text = f"{one.name}: does not follow seq {seq - 1}"
             lines.fail(CHAIN, Finding.ALTERED, text)
         elif before is None and seq > 0 and (epoch, seq - 1) in absent:
             continue
         if previous == NO_DIGEST:
             if seq != 0:
-                text = f"{name_of(one.batch)}: names none before it"
+                text = f"{one.name}: names none before it"
                 lines.fail(CHAIN, Finding.ALTERED, text)
             continue
         other = successors.setdefault(previous, one)
         if other is not one:
-            text = f"{name_of(one.batch)}: follows the same batch as {_short(other.batch)}"
+            text = f"{one.name}: follows the same batch as {_short(other.header)}"
             lines.fail(CHAIN, Finding.INSERTED, text)
+
+
+def received(records: Iterable[Record | Damage], good: Sequence[Read]) -> Iterator[Received]:
+    """The good ones among an agent's records, as the ledger takes them."""
+    wanted = {one.place: one.receipt.received_wall_ns for one in good}
+    for index, record in enumerate(records):
+        if index in wanted and isinstance(record, Record):
+            yield Received(wire_batch.parse(record.batch), wanted[index])

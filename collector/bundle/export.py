@@ -161,11 +161,8 @@ class _Export:
                 *(one.position for one in registers.imports),
             }
         )
-        proof = d.TreeProof(
-            head.head.size,
-            [(one, self._tree.leaf_at(one)) for one in positions],
-            self._tree.inclusions(positions, head.head.size),
-        )
+        self._progress("proving", 0, 1)
+        proof = d.TreeProof(head.head.size, *self._tree.inclusions(positions, head.head.size))
         documents: dict[str, object] = {
             d.BUNDLE: self._bundle(chosen),
             d.AGENTS: [self._agent(one, chosen) for one in speaking],

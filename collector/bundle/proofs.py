@@ -9,7 +9,6 @@ from cryptography import x509
 from collector.bundle import chain
 from collector.bundle import documents as d
 from collector.bundle.lines import Finding, Lines
-from collector.bundle.recompute import name_of
 from collector.contracts import Contract, Contracts
 from collector.inventory import Inventory, Link, Node
 from collector.tickets import Revision, Ticket
@@ -170,7 +169,7 @@ def check_tree(
         _Expected(
             one.position,
             leaf.hash_of(LeafKind.BATCH, leaf.of_batch(one.receipt)),
-            name_of(one.batch),
+            one.name,
         )
         for some in batches.values()
         for one in some

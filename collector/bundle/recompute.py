@@ -28,7 +28,7 @@ from collector.settle.derive import Speaker
 from collector.settle.judge import Judge, Known, Part
 from collector.settle.settler import Settler
 from collector.settle.world import known
-from wire.batch import Batch
+from wire.batch import Batch, Header
 from wire.errors import WireError
 from wire.policy import Role
 
@@ -133,7 +133,7 @@ def recompute(
         while group := list(islice(entries, STORE_AT_ONCE)):
             for entry, stored in zip(group, ledger.store(group), strict=True):
                 if stored.refusal is not None:
-                    refused.append(f"{name_of(entry.batch)}: {stored.detail}")
+                    refused.append(f"{name_of(entry.batch.header)}: {stored.detail}")
             progress("stored", len(group))
     settler = Settler(derived, voices.speaker)
     while settler.busy():
@@ -150,9 +150,8 @@ def recompute(
     )
 
 
-def name_of(batch: Batch) -> str:
+def name_of(header: Header) -> str:
     """A batch as reports name it."""
-    header = batch.header
     return f"agent {header.agent_id.hex()} epoch {header.epoch.hex()} seq {header.seq}"
 
 
@@ -183,7 +182,7 @@ class _Voices:
             try:
                 yield read(batch, received_wall_ns, scope)
             except WireError as error:
-                refused.append(f"{name_of(batch)}: {error}")
+                refused.append(f"{name_of(batch.header)}: {error}")
 
     def speaker(self, agent_id: bytes) -> Speaker | None:
         """What an agent may tell the audit."""

@@ -6,7 +6,7 @@ compared with what the bundle says.
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
@@ -195,11 +195,7 @@ class _Verification:
         except ValueError:
             keys = chain.Keys(b"", self._key)
         for agent in documents.agents:
-            name = d.BATCHES + agent.agent_id
-            data = b""
-            if name in self._container.members:
-                data = self._container.read(name)
-            good = chain.read(d.unpack_records(data), agent, keys, self.lines)
+            good = chain.read(self._records(agent.agent_id), agent, keys, self.lines)
             chain.check(agent, good, self.lines)
             found[agent.agent_id] = good
             self._progress("checked", len(good))
@@ -211,6 +207,12 @@ class _Verification:
         )
         return found
 
+    def _records(self, agent: str) -> Iterator[d.Record | d.Damage]:
+        """What is here of an agent, read again each time: batches fill memories."""
+        name = d.BATCHES + agent
+        if name in self._container.members:
+            yield from d.unpack_records(self._container.read(name))
+
     # --- numbers --------------------------------------------------------------------------
 
     def _numbers(
@@ -219,7 +221,9 @@ class _Verification:
         documents: Documents,
         batches: dict[str, list[chain.Read]],
     ) -> None:
-        received = {agent: [one.received for one in some] for agent, some in batches.items()}
+        received = {
+            agent: chain.received(self._records(agent), good) for agent, good in batches.items()
+        }
         with tempfile.TemporaryDirectory(prefix="pantau-verify-") as folder:
             ledger = SqliteLedger(Path(folder) / "ledger.db", durable=False)
             try:

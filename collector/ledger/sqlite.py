@@ -105,6 +105,16 @@ class SqliteLedger:
                     self._db.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """One state of everything, for several queries; keeps no other process from writing."""
+        with self._lock, self._translated():
+            self._db.execute("BEGIN")
+            try:
+                yield self._db
+            finally:
+                self._db.execute("ROLLBACK")
+
     def _one(self, sql: str, values: tuple[Value, ...] = ()) -> Row:
         row: Row | None = self._db.execute(sql, values).fetchone()
         assert row is not None, sql

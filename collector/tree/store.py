@@ -187,7 +187,7 @@ class TreeStore:
     @property
     def size(self) -> int:
         """Leaves in the tree."""
-        with self._ledger.transaction() as db:
+        with self._ledger.reading() as db:
             return _size(db)
 
     def head(self, number: int | None = None) -> KeptHead | None:
@@ -235,22 +235,26 @@ class TreeStore:
 
     def leaf_at(self, position: int) -> bytes:
         """Hash of the leaf."""
-        with self._ledger.transaction() as db:
+        with self._ledger.reading() as db:
             return self._leaves(db, position, position + 1)[0][1]
 
     def inclusion(self, position: int, size: int) -> list[bytes]:
         """See merkle.inclusion."""
-        with self._ledger.transaction() as db:
+        with self._ledger.reading() as db:
             return merkle.inclusion(self._nodes(db), position, size)
 
-    def inclusions(self, positions: Sequence[int], size: int) -> list[bytes]:
-        """See merkle.inclusions."""
-        with self._ledger.transaction() as db:
-            return merkle.inclusions(self._nodes(db), positions, size)
+    def inclusions(
+        self, positions: Sequence[int], size: int
+    ) -> tuple[list[tuple[int, bytes]], list[bytes]]:
+        """(position, hash) of these leaves and the nodes beside them (merkle.inclusions)."""
+        with self._ledger.reading() as db:
+            node = self._nodes(db)
+            leaves = [(one, node(0, one)) for one in positions]
+            return leaves, merkle.inclusions(node, positions, size)
 
     def consistency(self, first: int, second: int) -> list[bytes]:
         """See merkle.consistency; nothing for a first tree without leaves."""
-        with self._ledger.transaction() as db:
+        with self._ledger.reading() as db:
             return merkle.consistency(self._nodes(db), first, second) if first else []
 
     def statements(

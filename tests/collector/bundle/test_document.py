@@ -40,7 +40,7 @@ def test_layouts_have_the_sizes_that_are_told() -> None:
         assert f"`{kind.value}`" in TEXT
     sizes = list(table("### `batches/AGENT`"))
     assert [int(one) for one in sizes[:3]] == [8, 4, RECEIPT_BYTES]
-    assert d.RECORD_BYTES == sum(int(one) for one in sizes[:3])
+    assert sum(int(one) for one in sizes[:3]) == d.RECORD_BYTES
     assert f"{head.HEAD_BYTES} octets" in TEXT
     receipt = Receipt(b"l" * 16, b"a" * 16, b"e" * 16, 1, b"d" * 32, 2)
     assert f"the first {len(receipt.pack())} octets of the batch's receipt" in TEXT

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from collector.audit.evidence import Span
+from collector.audit.states import EvidenceClass
 from collector.bundle import audits
 from collector.bundle import documents as d
 from collector.bundle.export import Source, export
@@ -16,9 +17,13 @@ from collector.bundle.lines import Finding
 from collector.bundle.proofs import Outside
 from collector.bundle.verify import verify
 from collector.contracts import Contracts, Exclusions, MaintenanceRule
+from collector.inventory import Inventory, Node, NodeKind
 from collector.ledger import LedgerError
+from collector.reading import Scope, read
+from collector.settle.derive import Speaker
 from collector.tree import timestamp
 from collector.tree.store import TreeStore
+from runtime.clock import SECOND
 from tests.collector.bundle import forge
 from tests.collector.bundle.kit import (
     KEY,
@@ -31,8 +36,12 @@ from tests.collector.bundle.kit import (
     clock_at,
     made,
 )
+from tests.collector.kit import Box, heartbeat, train
 from tests.collector.settle.district import T0, District, Site, lost
 from tests.collector.tree import authority
+from wire.journal import Anchor
+from wire.observation import Outcome
+from wire.policy import Role
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +248,68 @@ def test_progress_is_told(one: Made, tmp_path: Path) -> None:
         lambda what, count: checks.append(what),
     )
     assert set(checks) == {"checked", "stored", "read", "judged"}
+
+
+class Watched(District):
+    """A district whose CPEs are probed from beside the hub as well."""
+
+    def __init__(self, file: Path, sites: tuple[Site, ...], until_s: int) -> None:
+        super().__init__(file, sites, until_s)
+        self.box = Box(99, "hub")
+        self.ledger.add_token(self.box.token)
+        self.ledger.enrol(self.box.token.token_id, self.box.agent)
+        self._hub = Speaker((), lambda link, target: Role.CPE if target == "cpe" else None)
+
+    def _speaker(self, agent_id: bytes) -> Speaker:
+        return self._hub if agent_id == self.box.agent_id else super()._speaker(agent_id)
+
+    def watch(self, received_ns: int) -> None:
+        """The prober's own batches: each CPE answers while its site's link is good."""
+        scope = Scope([one.name for one in self.sites], [], outside=True)
+        batches = []
+        for minute in range(0, self.until_s, 60):
+            records = [
+                train(
+                    [20.0 if one is Outcome.OK else None for one in fates],
+                    outcomes=fates,
+                    link=site.name,
+                    target="cpe",
+                    probe="icmp",
+                    first_seq=minute,
+                    boot_s=minute + 0.5,
+                )
+                for site in self.sites
+                for fates in [[site.hub(second) for second in range(minute, minute + 60)]]
+            ]
+            known = Anchor((minute + 50) * SECOND, (T0 + minute + 50) * SECOND, 5_000_000)
+            batches.append(self.box.batch([*records, heartbeat(minute + 55, known)]))
+        self.ledger.store([read(one, received_ns, scope) for one in batches])
+        self.take([])
+
+
+def test_what_the_prober_beside_the_hub_saw_is_in_it(tmp_path: Path) -> None:
+    cut = lost((2000, 2090))
+    sites = (Site("a", hub=cut, anchor=cut), Site("b"))
+    district = Watched(tmp_path / "l.db", sites, 4800)
+    district.watch((T0 + 4800) * SECOND)
+    district.take(district.batches)
+    (found,) = district.outages("a")
+    assert EvidenceClass.HUB_SIDE in found.witnesses
+    hub = Node(id="hub", name="hub", kind=NodeKind.HUB, district="K")
+    inventory = Inventory(
+        (*district.inventory.nodes.values(), hub), tuple(district.inventory.links.values())
+    )
+    source = Source(district.ledger, (inventory, district.contracts), KEY, clock_at(5400))
+    written = export(source, "a", SPAN, tmp_path / "a.tar")
+    data = (tmp_path / "a.tar").read_bytes()
+    assert against(data) == []
+    agents = msgspec.json.decode(forge.members(data)[d.AGENTS], type=list[d.AgentDocument])
+    assert [one.node for one in agents if one.outside] == ["hub"]
+    assert written.agents == 3
+    # Without the prober's batches the finding does not follow.
+    content = forge.members(data)
+    content[d.BATCHES + district.box.agent_id.hex()] = b""
+    texts = against(forge.packed(content))
+    assert any("chain: missing" in text and district.box.agent_id.hex() in text for text in texts)
+    assert any(text.startswith("findings: differs: outages") for text in texts)
+    district.close()

@@ -111,7 +111,10 @@ def test_kept_nodes_give_the_tree_that_the_leaves_give(ledger: SqliteLedger, man
     for first in sizes:
         assert store.consistency(first, many) == merkle.consistency(whole, first, many)
     positions = list(range(0, many, 7))
-    assert store.inclusions(positions, many) == merkle.inclusions(whole, positions, many)
+    assert store.inclusions(positions, many) == (
+        [(one, leaves[one]) for one in positions],
+        merkle.inclusions(whole, positions, many),
+    )
 
 
 def test_heads_are_signed_durable_and_consistent(ledger: SqliteLedger, tmp_path: Path) -> None:
@@ -267,6 +270,18 @@ def test_a_long_ledger_is_taken_in_pieces(ledger: SqliteLedger) -> None:
     store, box = TreeStore(ledger), enrolled(ledger)
     send(ledger, box, GROW_BY + 10)
     assert [store.grow(), store.grow(), store.grow()] == [GROW_BY, 10, 0]
+
+
+def test_a_proof_keeps_nobody_from_writing(ledger: SqliteLedger, tmp_path: Path) -> None:
+    """The command line proves for a minute what the collector writes to meanwhile."""
+    box = enrolled(ledger)
+    other = SqliteLedger(tmp_path / "ledger.db")
+    with other.reading() as db:
+        before = db.execute("SELECT count(*) FROM batch").fetchone()
+        send(ledger, box, 2)
+        assert db.execute("SELECT count(*) FROM batch").fetchone() == before == (0,)
+    assert other.rows("SELECT count(*) FROM batch") == [(2,)]
+    other.close()
 
 
 def test_timestamps_and_mails_are_remembered(ledger: SqliteLedger) -> None:
