@@ -102,8 +102,11 @@ def _short(header: Header) -> str:
     return f"epoch {header.epoch.hex()} seq {header.seq}"
 
 
-def check(agent: AgentDocument, found: Sequence[Read], lines: Lines) -> None:
-    """That the batches are those that the bundle lists, once each, in order and chained."""
+def check(agent: AgentDocument, found: Sequence[Read], lines: Lines, *, own: bool) -> None:
+    """That the batches are those that the bundle lists, once each, in order and chained.
+
+    `own`: the agent is of the link's node, so that its epochs have to follow one another too.
+    """
     _order(agent, found, lines)
     here: dict[tuple[str, int], Read] = {}
     for one in found:
@@ -119,7 +122,7 @@ def check(agent: AgentDocument, found: Sequence[Read], lines: Lines) -> None:
     for key, one in here.items():
         if key not in listed:
             lines.fail(CHAIN, Finding.INSERTED, f"{one.name}: not listed")
-    _links(agent, here, lines)
+    _links(agent, here, lines, own=own)
     for run in agent.absent:
         text = f"agent {agent.agent_id} {_seqs(run)}: never received; their time is unknown"
         lines.say(CHAIN, Finding.NOTED, text)
@@ -153,9 +156,12 @@ def _seqs(run: Run) -> str:
     return f"epoch {run.epoch} seq {run.first_seq} to {run.last_seq}"
 
 
-def _links(agent: AgentDocument, here: dict[tuple[str, int], Read], lines: Lines) -> None:
+def _links(
+    agent: AgentDocument, here: dict[tuple[str, int], Read], lines: Lines, *, own: bool
+) -> None:
     """Each names the one before it, and no two name the same."""
     successors: dict[bytes, Read] = {}
+    digests = {one.receipt.batch_digest for one in here.values()}
     absent = {(run.epoch, run.last_seq) for run in agent.absent}
     for (epoch, seq), one in sorted(here.items()):
         previous = one.header.previous
@@ -165,6 +171,9 @@ def _links(agent: AgentDocument, here: dict[tuple[str, int], Read], lines: Lines
             lines.fail(CHAIN, Finding.ALTERED, text)
         elif before is None and seq > 0 and (epoch, seq - 1) in absent:
             continue
+        if seq == 0 and previous != NO_DIGEST and own and previous not in digests:
+            text = f"{one.name}: the batch that it follows is not in the bundle"
+            lines.say(CHAIN, Finding.NOTED, text)
         if previous == NO_DIGEST:
             if seq != 0:
                 text = f"{one.name}: names none before it"

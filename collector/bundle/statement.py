@@ -11,6 +11,7 @@ import msgspec
 from collector import told
 from collector.answers import Answers, MonthAnswer
 from collector.audit.evidence import Span
+from collector.audit.intervals import Outage
 from collector.bundle.documents import KeptDocument, canonical
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import Kept, Lane, OutageStore
@@ -62,10 +63,14 @@ def outages(kept: OutageStore, link: str, span: Span) -> list[Kept]:
     return [
         one
         for one in kept.newest(Lane.EVIDENCE, link, span)
-        if not one.withdrawn
-        and one.outage.start.at_s < span.end_s
-        and (one.outage.end is None or one.outage.end.at_s > span.start_s)
+        if not one.withdrawn and touches(one.outage, span)
     ]
+
+
+def touches(outage: Outage, span: Span) -> bool:
+    """Whether they share a second."""
+    end = outage.end
+    return outage.start.at_s < span.end_s and (end is None or end.at_s > span.start_s)
 
 
 def history(kept: OutageStore, link: str, span: Span) -> list[KeptDocument]:

@@ -25,8 +25,9 @@ from collector.bundle.recompute import (
     recompute,
     register_entries,
 )
-from collector.bundle.statement import SECTIONS, Wanted, plain, section, statement
+from collector.bundle.statement import SECTIONS, Wanted, plain, section, statement, touches
 from collector.ledger import LedgerError
+from collector.ledger.outages import Lane
 from collector.ledger.sqlite import SqliteLedger
 from collector.tickets import Revision, Ticket
 from runtime.version import VERSION
@@ -161,8 +162,26 @@ class _Verification:
             self._unpacked(d.TREE),
             self._decoded(d.SAID, dict[str, Any]),
         )
-        self._decoded(d.HISTORY, list[d.KeptDocument])
+        history = self._decoded(d.HISTORY, list[d.KeptDocument])
+        if found[0] is not None and found[-1] is not None and history is not None:
+            self._history(found[0], found[-1], history)
         return None if any(one is None for one in found) else Documents(*found)
+
+    def _history(
+        self, bundle: d.Bundle, said: dict[str, Any], history: list[d.KeptDocument]
+    ) -> None:
+        """That what is said of outages is what was said of each last."""
+        last = {one.id: one for one in history if one.lane == Lane.EVIDENCE}
+        newest = [
+            one.outage
+            for one in last.values()
+            if not one.withdrawn and touches(one.outage, Span(bundle.from_s, bundle.to_s))
+        ]
+        newest.sort(key=lambda one: one.start.at_s)
+        told = plain({"outages": newest})
+        if section(told, "outages") != section(said, "outages"):
+            text = f"outages: {d.SAID} does not say what {d.HISTORY} says last"
+            self.lines.fail(SAID, Finding.DIFFERS, text)
 
     def _decoded(self, name: str, kind: Any) -> Any:
         return self._with(name, msgspec.json.Decoder(kind).decode)
@@ -194,9 +213,10 @@ class _Verification:
             keys = chain.Keys(bytes.fromhex(documents.bundle.ledger_id), self._key)
         except ValueError:
             keys = chain.Keys(b"", self._key)
+        nodes = {one.node for one in documents.links if one.link == documents.bundle.link}
         for agent in documents.agents:
             good = chain.read(self._records(agent.agent_id), agent, keys, self.lines)
-            chain.check(agent, good, self.lines)
+            chain.check(agent, good, self.lines, own=agent.node in nodes)
             found[agent.agent_id] = good
             self._progress("checked", len(good))
         count = sum(map(len, found.values()))

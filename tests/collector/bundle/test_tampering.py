@@ -242,9 +242,22 @@ def test_what_is_said_beside_the_evidence_is_seen(good: bytes) -> None:
         "availability: row 0: down_s: computed 60, said 0 (1 computed, 1 said)"
     ]
     found = against(edited(good, d.SAID, lambda told: told["outages"].clear()))
-    assert [one.text for one in found] == ["outages: 1 computed, 0 said"]
+    assert [one.text for one in found] == [
+        "outages: said.json does not say what history.json says last",
+        "outages: 1 computed, 0 said",
+    ]
     found = against(edited(good, d.SAID, lambda told: told.update(bonus=1)))
     assert found[0].finding is Finding.INSERTED
+
+
+def test_what_was_said_last_of_an_outage_cannot_be_another(good: bytes) -> None:
+    def kinder(told) -> None:
+        told[-1]["outage"]["charge"] = "excluded"
+
+    found = against(edited(good, d.HISTORY, kinder))
+    assert [one.text for one in found] == [
+        "outages: said.json does not say what history.json says last"
+    ]
 
 
 def test_an_agents_key_cannot_be_exchanged(good: bytes) -> None:
