@@ -112,11 +112,7 @@ class _Export:
 
     def write(self, out: BinaryIO) -> Written:
         """Into an empty file. Raises LedgerError or OSError."""
-        behind = self._stores.derived.behind()
-        if behind:
-            raise LedgerError(
-                f"{behind} batches are not read for the audit yet; try again when they are"
-            )
+        self._check_judged()
         self._progress("choosing", 0, 1)
         chosen = choose(self._books, self._link, self._span, self._wanted.now_s)
         world = World(self._inventory, self._contracts, self._ledger.agents())
@@ -138,6 +134,27 @@ class _Export:
             out.tell(),
             head,
         )
+
+    def _check_judged(self) -> None:
+        """Raises LedgerError where what is here of the period is not all judged: what the collector
+        says would be of less than what the bundle holds."""
+        derived, end_s = self._stores.derived, self._span.end_s
+        unread = derived.unread_before(
+            [one.agent_id for one in self._world[self._link].agents], end_s
+        )
+        judged_s = self._stores.kept.judged_until(self._link)
+        waiting = derived.rejudge().get(self._link)
+        again = (
+            waiting is not None
+            and judged_s is not None
+            and waiting.start_s < min(end_s, judged_s)
+            and waiting.end_s > self._span.start_s
+        )
+        if unread or again:
+            raise LedgerError(
+                f"not all evidence of link {self._link} before the end of the period is judged yet"
+                f" ({unread} batches wait): try again while the collector runs, or end it earlier"
+            )
 
     def _members(self, chosen: Chosen, head: KeptHead) -> list[Member]:
         agents = {one.agent_id: one for one in self._ledger.agents()}

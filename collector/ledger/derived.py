@@ -202,6 +202,16 @@ class DerivedStore:
         value = self._ledger.rows("SELECT value FROM meta WHERE key='derived_batch'")[0][0]
         return int.from_bytes(value, "big")
 
+    def unread_before(self, agent_ids: Sequence[bytes], end_s: int) -> int:
+        """Batches of these agents that were not derived from yet and tell of seconds before."""
+        marks = ",".join("?" * len(agent_ids))
+        row = self._ledger.rows(
+            "SELECT count(*) FROM batch b JOIN placement p ON p.batch_id=b.id WHERE b.id>?"
+            f" AND (b.last_boot_ns + p.offset_ns) / ? < ? AND b.agent_id IN ({marks})",
+            (self._cursor(), NS, end_s, *agent_ids),
+        )[0]
+        return int(row[0])
+
     def unread(self, limit: int) -> list[Unread]:
         """The next batches to derive from, in the order of their arrival."""
         rows = self._ledger.rows(

@@ -229,6 +229,21 @@ def test_what_cannot_be_exported_is_said(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_not_judged_yet_is_not_exported(tmp_path: Path) -> None:
+    district = District(tmp_path / "l.db", (Site("a"), Site("b")), 4800)
+    district.take(district.batches[:30])
+    own = [b for b in district.batches if b.header.agent_id[-1] == 1]
+    scope = Scope(["a", "b"], [])
+    received = (T0 + 4800) * SECOND
+    district.ledger.store([read(b, received, scope) for b in own[30:]])
+    source = Source(district.ledger, (district.inventory, district.contracts), KEY, clock_at(5400))
+    with pytest.raises(LedgerError, match=r"is judged yet \(45 batches wait\)"):
+        export(source, "a", SPAN, tmp_path / "a.tar")
+    export(source, "a", Span(T0 + 300, T0 + 1500), tmp_path / "a.tar")
+    assert against((tmp_path / "a.tar").read_bytes()) == []
+    district.close()
+
+
 def test_a_period_beyond_the_evidence_is_told_as_far_as_it_goes(one: Made, tmp_path: Path) -> None:
     bundle(one, tmp_path / "a.tar", "a", Span(T0 - 3600, T0 + UNTIL_S + 3600))
     assert against((tmp_path / "a.tar").read_bytes()) == []
