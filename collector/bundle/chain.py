@@ -16,6 +16,8 @@ from wire.batch import NO_DIGEST, Header
 from wire.errors import WireError
 from wire.receipt import Receipt
 
+MOST_LISTED = 10_000_000
+"""Of one agent: twenty years of batches. A list of more is no list of batches."""
 RECEIPTS, SIGNATURES, CHAIN = "receipts", "batches", "chain"
 
 
@@ -114,6 +116,10 @@ def check(agent: AgentDocument, found: Sequence[Read], lines: Lines, *, own: boo
         if key in here:
             lines.fail(CHAIN, Finding.INSERTED, f"{one.name}: is here twice")
         here[key] = one
+    count = sum(max(0, run.last_seq + 1 - run.first_seq) for run in agent.runs)
+    if count > MOST_LISTED:
+        lines.fail(CHAIN, Finding.MISSING, f"agent {agent.agent_id}: {count} batches are listed")
+        return
     listed = {
         (run.epoch, seq) for run in agent.runs for seq in range(run.first_seq, run.last_seq + 1)
     }

@@ -10,12 +10,13 @@ from collector.bundle import chain
 from collector.bundle import documents as d
 from collector.bundle.lines import Finding, Lines
 from collector.contracts import Contract, Contracts
-from collector.inventory import Inventory, Link, Node
+from collector.inventory import HUB_TARGET, Inventory, Link, Node
 from collector.tickets import Revision, Ticket
 from collector.tree import head as heads
 from collector.tree import leaf, merkle, timestamp
 from collector.tree.head import TreeHead
 from collector.tree.leaf import LeafKind, StatementKind
+from wire.policy import Role
 
 HEADS, TREE, CONTENTS, STAMPS = "heads", "tree", "registers and contracts", "timestamps"
 AHEAD_S = 300
@@ -43,6 +44,10 @@ class Signed(Protocol):
     @property
     def agents(self) -> list[d.AgentDocument]:
         """Whose batches are here."""
+
+    @property
+    def links(self) -> list[d.LinkDocument]:
+        """What comparing them needs."""
 
     @property
     def registers(self) -> d.RegistersDocument:
@@ -227,9 +232,11 @@ def _register_leaves(registers: d.RegistersDocument) -> list[_Expected]:
         body = leaf.of_maintenance(one.id, one.notice, one.recorded)
         name = f"maintenance entry {one.id}"
         found.append(_Expected(one.position, leaf.hash_of(LeafKind.MAINTENANCE, body), name))
-        if one.cancelled is not None:
+        if (one.cancelled is None) != (one.cancelled_position is None):
+            found.append(_Expected(-1, b"", f"cancellation of {name}"))
+        elif one.cancelled is not None:
             body = leaf.of_cancellation(one.id, one.cancelled)
-            place = -1 if one.cancelled_position is None else one.cancelled_position
+            place = one.cancelled_position or 0
             hashed = leaf.hash_of(LeafKind.CANCELLATION, body)
             found.append(_Expected(place, hashed, f"cancellation of {name}"))
     for taken in registers.imports:
@@ -265,9 +272,19 @@ def check_contents(told: Signed, lines: Lines) -> tuple[Inventory, Contracts] | 
             text = f"contract {one.reference}: of link {one.link}"
             lines.fail(CONTENTS, Finding.INSERTED, text)
             return None
+    _same_link(told, link, lines)
     names = ", ".join(f"{one.reference} ({one.digest()[:16]})" for one in contracts) or "none"
     lines.unless_failed(CONTENTS, f"as they were stated; contracts {names}")
     return Inventory((node,), (link,)), Contracts(tuple(contracts))
+
+
+def _same_link(told: Signed, link: Link, lines: Lines) -> None:
+    """That what the link is compared by is what was stated of it."""
+    roles = {one.name: one.role for one in link.targets} | {HUB_TARGET: Role.HUB}
+    listed = [(one.node, one.pop, one.roles) for one in told.links if one.link == told.bundle.link]
+    if listed != [(link.node, link.pop, roles)]:
+        text = f"{d.WORLD}: link {link.id} is not as it was stated"
+        lines.fail(CONTENTS, Finding.ALTERED, text)
 
 
 def _agents(told: Signed, lines: Lines) -> None:

@@ -63,6 +63,8 @@ class Recomputed(NamedTuple):
     stores: Stores
     refused: list[str]
     """Batches that the ledger would not take, and why."""
+    windows: list[Span]
+    """In which the link's causes have to be compared with others."""
 
 
 class StatedReaches:
@@ -145,8 +147,11 @@ def recompute(
     link, now_s = papers.bundle.link, papers.bundle.judged_at_s
     while judge.step(now_s, only={link}):
         progress("judged", 1)
+    whole = judge.around(link, papers.bundle.around, now_s)
     return Recomputed(
-        Stores(kept, derived, Answers(kept, derived, lambda: papers.promised)), refused
+        Stores(kept, derived, Answers(kept, derived, lambda: papers.promised)),
+        refused,
+        [] if whole is None else judge.compared(link, papers.bundle.around, now_s),
     )
 
 

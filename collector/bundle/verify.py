@@ -249,7 +249,7 @@ class _Verification:
             try:
                 found = recompute(ledger, papers, received, self._progress)
                 self._compare(papers, documents, found)
-            except (LedgerError, ValueError, KeyError) as error:
+            except (LedgerError, ValueError, KeyError, OverflowError) as error:
                 text = f"the batches give nothing that could be compared: {error}"
                 self.lines.fail(SAID, Finding.DIFFERS, text)
             finally:
@@ -259,6 +259,12 @@ class _Verification:
         for text in found.refused:
             self.lines.fail(SAID, Finding.ALTERED, text)
         bundle = papers.bundle
+        if found.windows == list(bundle.windows):
+            text = f"compared with others in {len(found.windows)} windows, as the batches ask for"
+            self.lines.say(SAID, Finding.HOLDS, text)
+        else:
+            text = f"windows: the batches ask for {found.windows}, here are {bundle.windows}"
+            self.lines.fail(SAID, Finding.DIFFERS, text)
         wanted = Wanted(bundle.link, Span(bundle.from_s, bundle.to_s), bundle.judged_at_s)
         told = plain(statement(found.stores, wanted))
         for name in SECTIONS:

@@ -260,6 +260,32 @@ def test_what_was_said_last_of_an_outage_cannot_be_another(good: bytes) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        (d.BUNDLE, lambda told: told["windows"].clear(), "windows: the batches ask for"),
+        (d.BUNDLE, lambda told: told.update(to_s=2**70), "nothing that could be compared"),
+        (d.WORLD, lambda told: told[0].update(pop="P9"), "link a is not as it was stated"),
+        (d.WORLD, lambda told: told[0]["roles"].pop("gateway"), "link a is not as it was stated"),
+        (
+            d.AGENTS,
+            lambda told: told[0]["runs"][0].update(last_seq=2**60),
+            "batches are listed",
+        ),
+        (
+            d.REGISTERS,
+            lambda told: told["maintenance"][1].update(cancelled_position=3),
+            "cancellation of maintenance entry",
+        ),
+    ],
+)
+def test_what_the_collector_says_of_the_bundle_itself_has_to_fit(
+    good: bytes, name: str, change: Callable[[object], None], said: str
+) -> None:
+    found = against(edited(good, name, change))
+    assert any(said in one.text for one in found), found
+
+
 def test_an_agents_key_cannot_be_exchanged(good: bytes) -> None:
     """All batches sealed anew by another key, which the bundle names as the agent's."""
 
