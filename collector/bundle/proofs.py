@@ -19,8 +19,7 @@ from collector.tree.leaf import LeafKind, StatementKind
 from wire.policy import Role
 
 HEADS, TREE, CONTENTS, STAMPS = "heads", "tree", "registers and contracts", "timestamps"
-AHEAD_S = 300
-"""How far an authority's clock and the hub's may differ before it is said."""
+SECOND = 1_000_000_000
 
 
 class Outside(NamedTuple):
@@ -82,6 +81,11 @@ def check_heads(
         old, new = signed[k - 1], signed[k]
         if old is not None and new is not None:
             _consistent(k, old, new, told[k].consistency, lines)
+    last = signed[-1] if signed else None
+    moment = bundle.made_wall_ns, bundle.judged_at_s
+    if last is not None and moment != (last.wall_ns, last.wall_ns // SECOND):
+        text = f"{d.BUNDLE}: made at another moment than the newest head was signed"
+        lines.fail(HEADS, Finding.ALTERED, text)
     lines.unless_failed(HEADS, f"{len(told)} heads signed, each the beginning of the next")
     known = {one.head for one in told}
     for one in outside.heads:

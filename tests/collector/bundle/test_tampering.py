@@ -265,6 +265,7 @@ def test_what_was_said_last_of_an_outage_cannot_be_another(good: bytes) -> None:
     [
         (d.BUNDLE, lambda told: told["windows"].clear(), "windows: the batches ask for"),
         (d.BUNDLE, lambda told: told.update(to_s=2**70), "nothing that could be compared"),
+        (d.BUNDLE, lambda told: told.update(made_wall_ns=5), "made at another moment"),
         (d.WORLD, lambda told: told[0].update(pop="P9"), "link a is not as it was stated"),
         (d.WORLD, lambda told: told[0]["roles"].pop("gateway"), "link a is not as it was stated"),
         (
