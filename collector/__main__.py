@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from collector.commands import audit, registers, throughput
+from collector.commands import audit, backup, registers, throughput
 from collector.commands.options import CONFIG, JSON, ONE_LINK, ZONE, fail, in_one_line
 from runtime.settings import SettingsError
 from runtime.version import VERSION
@@ -244,6 +244,8 @@ for command in (
     throughput.test,
     throughput.orders,
     throughput.experiment,
+    backup.backup,
+    backup.restore,
 ):
     main.add_command(command)
 
