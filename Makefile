@@ -8,13 +8,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 RUN_PACKAGES := python3-venv gcc libc6-dev iproute2
-TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus prometheus-alertmanager victoria-metrics openssl zstd jq xxd snmpd tshark iperf3
+TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus prometheus-alertmanager victoria-metrics openssl zstd jq xxd snmpd tshark iperf3 systemd libseccomp2 docker-compose shellcheck
 BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporter prometheus victoria-metrics iperf3
 # Not as packages where there is an npm already: other distributions of node bring their own.
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
 NPM_READY := tests/npm/node_modules/.package-lock.json
 
-.PHONY: help demo test test-near test-far test-district test-fast check fmt lock bench clean run-system test-system bench-system
+.PHONY: help demo test test-near test-far test-district test-fast check fmt lock lock-install bench clean run-system test-system bench-system
 
 help:  ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,16 @@ lock: $(READY)  ## Resolve the dependencies anew and write the locked versions w
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --upgrade --quiet pyproject.toml --extra collector --group dev -o requirements/dev.lock
+	@$(MAKE) --no-print-directory lock-install
+
+# What deploy/install.sh puts on machines: the same versions, without the tools of the workshop.
+lock-install: $(READY)
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --quiet pyproject.toml --group build --constraint requirements/dev.lock -o requirements/agent.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --quiet pyproject.toml --group build --constraint requirements/dev.lock --extra collector \
+	  -o requirements/collector.lock
 
 clean:  ## Remove what was built
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
