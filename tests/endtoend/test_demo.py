@@ -1,11 +1,17 @@
 """What a newcomer runs first keeps its promises and leaves nothing behind."""
 
+import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,19 +24,34 @@ class Demo:
     """A running demo and what is its own on this machine, where other labs may come and go."""
 
     def __init__(self, folder: Path, *argv: str) -> None:
-        self._folder = folder
-        self.process = subprocess.Popen(
-            [*COMMAND, *argv],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "TMPDIR": str(folder)},
-        )
+        self._folder = folder / "tmp"
+        self._folder.mkdir()
+        self._output = folder / "output"
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*COMMAND, *argv],
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "TMPDIR": str(self._folder)},
+            )
         time.sleep(8)
         self._own = f"pt{self.process.pid:x}-"
         spaces = [name for name in existing() if name.startswith(self._own)]
         assert spaces
         self._devices = tuple(f"pt{name.split('-')[2]}." for name in spaces)
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def address(self, name: str, seconds: float = 40) -> str:
+        """What it says under this name before the story begins."""
+        end = time.monotonic() + seconds
+        while "Stop:" not in self.output and time.monotonic() < end:
+            time.sleep(0.1)
+        found = re.search(rf"^{name}: +(\S+?)/?$", self.output, re.MULTILINE)
+        assert found is not None, self.output
+        return found[1]
 
     def left(self) -> set[str]:
         """Namespaces, devices and files that outlived it."""
@@ -40,25 +61,57 @@ class Demo:
         return spaces | files | {name for name in devices if name.startswith(self._devices)}
 
 
+def until(url: str, good: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The data of Prometheus' answer, once it is good."""
+    end = time.monotonic() + 30
+    while True:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            told: dict[str, Any] = json.load(answer)["data"]
+        if good(told):
+            return told
+        assert time.monotonic() < end, told
+        time.sleep(0.3)
+
+
 @pytest.mark.lab
 @pytest.mark.timeout(150)
 def test_the_demo_keeps_its_promises_unattended_and_leaves_nothing(tmp_path: Path) -> None:
     demo = Demo(tmp_path, "--for", "50s")
     assert demo.left()
-    output, _ = demo.process.communicate(timeout=140)
-    assert demo.process.returncode == 0, output[-5000:]
-    assert "All as promised." in output
+    beside = shutil.which("prometheus") and shutil.which("prometheus-alertmanager")
+    if beside:
+        prometheus, alertmanager = demo.address("Prometheus"), demo.address("Alertmanager")
+        told = until(
+            f"{prometheus}/api/v1/query?query=up==1", lambda rows: len(rows["result"]) == 2
+        )
+        jobs = {row["metric"]["job"] for row in told["result"]}
+        assert jobs == {"pantau-live", "pantau-evidence"}
+        rules = until(f"{prometheus}/api/v1/rules", lambda rows: bool(rows["groups"]))
+        assert "pantau-links" in {group["name"] for group in rules["groups"]}
+        found = until(
+            f"{prometheus}/api/v1/alertmanagers", lambda rows: bool(rows["activeAlertmanagers"])
+        )
+        assert alertmanager in found["activeAlertmanagers"][0]["url"]
+    demo.process.wait(140)
+    assert demo.process.returncode == 0, demo.output[-5000:]
+    assert "All as promised." in demo.output
     assert demo.left() == set()
+    if beside:
+        for url in (prometheus, alertmanager):
+            with pytest.raises(OSError):
+                urllib.request.urlopen(url, timeout=2)
+    else:
+        assert "No Prometheus and no Alertmanager beside it" in demo.output
 
 
 @pytest.mark.lab
 def test_the_demo_stops_on_ctrl_c_and_leaves_nothing(tmp_path: Path) -> None:
     demo = Demo(tmp_path)
     demo.process.send_signal(signal.SIGINT)
-    output, _ = demo.process.communicate(timeout=30)
-    assert demo.process.returncode == 130, output
-    assert "Stopped in the middle of the story." in output
-    assert "Metrics:" in output
+    demo.process.wait(30)
+    assert demo.process.returncode == 130, demo.output
+    assert "Stopped in the middle of the story." in demo.output
+    assert "Metrics:" in demo.output
     assert demo.left() == set()
 
 
