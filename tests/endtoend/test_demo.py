@@ -26,31 +26,35 @@ class Demo:
     def __init__(self, folder: Path, *argv: str) -> None:
         self._folder = folder / "tmp"
         self._folder.mkdir()
-        self._output = folder / "output"
-        with self._output.open("wb") as output:
+        self._said = folder / "said"
+        with self._said.open("wb") as said:
             self.process = subprocess.Popen(
                 [*COMMAND, *argv],
-                stdout=output,
-                stderr=output,
+                stdout=said,
+                stderr=subprocess.STDOUT,
                 env={**os.environ, "TMPDIR": str(self._folder)},
             )
-        time.sleep(8)
+        for _ in range(600):
+            if "Stop:" in self.said() or self.process.poll() is not None:
+                break
+            time.sleep(0.1)
         self._own = f"pt{self.process.pid:x}-"
         spaces = [name for name in existing() if name.startswith(self._own)]
         assert spaces
         self._devices = tuple(f"pt{name.split('-')[2]}." for name in spaces)
 
-    @property
-    def output(self) -> str:
-        return self._output.read_text()
+    def said(self) -> str:
+        """What it printed so far."""
+        return self._said.read_text()
 
-    def address(self, name: str, seconds: float = 40) -> str:
-        """What it says under this name before the story begins."""
-        end = time.monotonic() + seconds
-        while "Stop:" not in self.output and time.monotonic() < end:
-            time.sleep(0.1)
-        found = re.search(rf"^{name}: +(\S+?)/?$", self.output, re.MULTILINE)
-        assert found is not None, self.output
+    def end(self, within_s: float) -> int:
+        """Wait for its end; the exit status."""
+        return self.process.wait(within_s)
+
+    def address(self, name: str) -> str:
+        """What it said under this name before the story began."""
+        found = re.search(rf"^{name}: +(\S+?)/?$", self.said(), re.MULTILINE)
+        assert found is not None, self.said()
         return found[1]
 
     def left(self) -> set[str]:
@@ -92,26 +96,24 @@ def test_the_demo_keeps_its_promises_unattended_and_leaves_nothing(tmp_path: Pat
             f"{prometheus}/api/v1/alertmanagers", lambda rows: bool(rows["activeAlertmanagers"])
         )
         assert alertmanager in found["activeAlertmanagers"][0]["url"]
-    demo.process.wait(140)
-    assert demo.process.returncode == 0, demo.output[-5000:]
-    assert "All as promised." in demo.output
+    assert demo.end(140) == 0, demo.said()[-5000:]
+    assert "All as promised." in demo.said()
     assert demo.left() == set()
     if beside:
         for url in (prometheus, alertmanager):
             with pytest.raises(OSError):
                 urllib.request.urlopen(url, timeout=2)
     else:
-        assert "No Prometheus and no Alertmanager beside it" in demo.output
+        assert "No Prometheus and no Alertmanager beside it" in demo.said()
 
 
 @pytest.mark.lab
 def test_the_demo_stops_on_ctrl_c_and_leaves_nothing(tmp_path: Path) -> None:
     demo = Demo(tmp_path)
     demo.process.send_signal(signal.SIGINT)
-    demo.process.wait(30)
-    assert demo.process.returncode == 130, demo.output
-    assert "Stopped in the middle of the story." in demo.output
-    assert "Metrics:" in demo.output
+    assert demo.end(60) == 130, demo.said()
+    assert "Stopped in the middle of the story." in demo.said()
+    assert "Metrics:" in demo.said()
     assert demo.left() == set()
 
 
