@@ -1,6 +1,6 @@
-"""A machine of a test's own, in namespaces: own /etc, /opt, /var and /usr/local, own network.
+"""A machine of a test's own, in namespaces: this one's files, and a network of its own.
 
-What is written there lies in a tmpfs over the real folders and is gone with the machine; what runs
+What is written there lies in a tmpfs over the real files and is gone with the machine; what runs
 there dies with it. It has this machine's programs. In the place of systemd there is `systemctl.py`,
 which starts what a unit says, as the unit says.
 """
@@ -16,20 +16,25 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-COVERED = ("etc", "opt", "root", "var", "usr/local")
 
 _SET_UP = f"""
 set -eu
 mount --make-rprivate /
-upper=$1
-mount -t tmpfs -o mode=755 tmpfs "$upper"
-for one in {" ".join(COVERED)}; do
-  new=$upper/$one.upper work=$upper/$one.work
-  mkdir -p -m 755 "$new" "$work"
-  mount -t overlay overlay -o "lowerdir=/$one,upperdir=$new,workdir=$work" "/$one"
-done
-mount -t tmpfs -o mode=755 tmpfs /run
-mount -t proc proc /proc
+own=$1
+mount -t tmpfs -o mode=755 tmpfs "$own"
+mkdir -m 755 "$own/upper" "$own/work" "$own/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$own/upper,workdir=$own/work" "$own/root"
+cd "$own/root"
+findmnt --raw --noheadings --output TARGET | grep -Ev "^/(proc|sys|dev|run|tmp)?(/|$)" \
+  | while read -r mounted; do mount --rbind "$mounted" ".$mounted"; done
+for one in dev sys; do mount --rbind "/$one" "$one"; done
+mount -t proc proc proc
+mount -t tmpfs -o mode=755 tmpfs run
+chmod 755 root
+mkdir old
+pivot_root . old
+umount --lazy /old
+rmdir /old
 mkdir -p /run/systemd/system /run/units
 printf '#!/bin/sh\\nexec {sys.executable} {HERE}/systemctl.py "$@"\\n' >/usr/local/bin/systemctl
 chmod 755 /usr/local/bin/systemctl
@@ -69,8 +74,8 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         """Run `script` in the repository's folder."""
         done = subprocess.run(
-            ["nsenter", f"--target={self._inner}", "--mount", "--net", "--pid", "--wd=" + str(ROOT),
-             "bash", "-euo", "pipefail", "-c", script],
+            ["nsenter", f"--target={self._inner}", "--mount", "--net", "--pid",
+             "bash", "-euo", "pipefail", "-c", f"cd {ROOT}\n{script}"],
             input=stdin, capture_output=True, text=True, timeout=seconds, check=False,
             env={**os.environ, "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", **env},
         )  # fmt: skip
