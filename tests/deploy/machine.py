@@ -87,7 +87,7 @@ class Machine:
 
     def logs(self) -> str:
         """What the services said, newest last."""
-        return self.run("tail -n 40 /run/units/*.log 2>/dev/null || true", check=False).stdout
+        return self.run("tail -n 12 /run/units/*.log 2>/dev/null || true", check=False).stdout
 
     def path(self, name: str) -> Path:
         """A file of the machine, as this process can read it."""
