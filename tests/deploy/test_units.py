@@ -105,7 +105,7 @@ def test_both_programs_do_all_their_work_inside_their_units_walls(installed: Mac
     tested = installed.run(
         "pantau-collector test opd-diskominfo --direction up --duration 1 --rate 5", check=False
     )
-    assert re.search("^up: (done|unfit), [34]", tested.stdout), tested.stdout
+    assert re.search("^up: (done|unfit), [2-5]", tested.stdout), tested.stdout
     for service in ("pantau-agent", "pantau-collector"):
         state = json.loads(installed.run(f"systemctl status {service}").stdout)
         assert state["ready"] and state["beats"] >= 1, state
