@@ -17,6 +17,8 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """Nothing of ours is there yet."""
     if (reason := available()) is not None:
         pytest.skip(reason)
+    if "overlay" not in Path("/proc/filesystems").read_text():
+        pytest.skip("needs the kernel's overlay file system")
     with machine(tmp_path_factory.mktemp("bare")) as one:
         one.run("ip address add 203.0.113.10/32 dev lo; echo 127.0.0.1 hub.example >>/etc/hosts")
         yield one

@@ -93,7 +93,7 @@ class Machine:
         """A file of the machine, as this process can read it."""
         return Path(f"/proc/{self._inner}/root") / name.lstrip("/")
 
-    def until(self, script: str, seconds: float = 40) -> str:
+    def until(self, script: str, seconds: float = 90) -> str:
         """Run `script` again and again until it succeeds; what it said then."""
         end = time.monotonic() + seconds
         while True:

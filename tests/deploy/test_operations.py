@@ -55,6 +55,7 @@ def test_every_file_and_every_link_of_the_document_is_there() -> None:
             assert (ROOT / name.rstrip("/.")).exists(), name
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.systemd
 @pytest.mark.lab
 @pytest.mark.prometheus
