@@ -31,7 +31,12 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "metrics.txt"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 NODES = r"""
 nodes:
-  - {id: n1, name: "Desa \"Satu\" \\ {a=\"b\"}\n# TYPE x counter", kind: desa, district: "Kec. A\\"}
+  - id: n1
+    name: "Desa \"Satu\" \\ {a=\"b\"}\n# TYPE x counter"
+    kind: desa
+    district: "Kec. A\\"
+    latitude: -6.8901
+    longitude: 106.7812
   - {id: n2, name: Dinas Dua, kind: opd, district: Kota}
 """
 LINKS = """
@@ -85,7 +90,11 @@ async def play(hub: Hub, clock: FakeClock) -> None:
     box.batch()  # under way somewhere: a hole
     await hub.deliver(box.batch([second, lost]))
     spool = SpoolStatus(
-        batches_waiting=1, bytes_used=20_480, bytes_cap=268_435_456, dropped_observations=3
+        batches_waiting=1,
+        bytes_used=20_480,
+        bytes_cap=268_435_456,
+        oldest_boot_ns=40 * SECOND,
+        dropped_observations=3,
     )
     tests = LinkTests(
         link="l1",
