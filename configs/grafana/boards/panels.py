@@ -1,0 +1,298 @@
+"""What dashboards are made of: thin, typed wrappers around the SDK's builders.
+
+Every panel has a title, says in its description what it answers and by which road its numbers
+come, and has a unit; every query goes to the datasource that the variable names.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, Self, TypeVar
+
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    dashboard,
+    heatmap,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
+from grafana_foundation_sdk.builders.common import (
+    GraphThresholdsStyleConfig,
+    ReduceDataOptions,
+    ScaleDistributionConfig,
+    StackingConfig,
+    TableSortByFieldState,
+    VizLegendOptions,
+    VizTooltipOptions,
+)
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.cog.variants import Dataquery
+from grafana_foundation_sdk.models import common
+from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
+GREEN, YELLOW, ORANGE, RED, GREY, BLUE = "green", "yellow", "orange", "red", "#8e8e8e", "blue"
+Steps = Sequence[tuple[float | None, str]]
+"""Thresholds: from which value on which colour; the first from None."""
+PLAIN: Steps = ((None, BLUE),)
+
+
+class Sized(Protocol):
+    """What all builders of panels have."""
+
+    def title(self, title: str) -> Self: ...
+    def description(self, description: str) -> Self: ...
+    def datasource(self, datasource: model.DataSourceRef) -> Self: ...
+    def span(self, w: int) -> Self: ...
+    def height(self, h: int) -> Self: ...
+    def with_target(self, target: Builder[Dataquery]) -> Self: ...
+    def thresholds(self, thresholds: Builder[model.ThresholdsConfig]) -> Self: ...
+    def color_scheme(self, color: Builder[model.FieldColor]) -> Self: ...
+    def unit(self, unit: str) -> Self: ...
+
+
+Panel = TypeVar("Panel", bound=Sized)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a panel looks: what it is called and answers, and its place on the grid of 24 columns."""
+
+    title: str
+    about: str
+    width: int
+    height: int = 8
+    unit: str = "short"
+    steps: Steps = PLAIN
+
+
+@dataclass(frozen=True)
+class Query:
+    """One expression and what its series are called."""
+
+    expression: str
+    legend: str = ""
+    interval: str | None = None
+    """No step shorter than this."""
+
+
+def _letter(number: int) -> str:
+    return chr(ord("A") + number)
+
+
+def target(
+    query: Query, number: int, form: PromQueryFormat, *, instant: bool
+) -> Builder[Dataquery]:
+    """The query as the datasource takes it."""
+    told = prometheus.Dataquery().expr(query.expression).ref_id(_letter(number)).format(form)
+    told = told.instant() if instant else told.range()
+    told = told.datasource(SOURCE)
+    if query.legend:
+        told = told.legend_format(query.legend)
+    return told if query.interval is None else told.interval(query.interval)
+
+
+def thresholds(steps: Steps) -> dashboard.ThresholdsConfig:
+    """Colours by value."""
+    told = [model.Threshold(value=value, color=colour) for value, colour in steps]
+    return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(told)
+
+
+def mapping(texts: dict[str, tuple[str, str]]) -> list[model.ValueMapping]:
+    """Values to a text and a colour each."""
+    return [
+        model.ValueMap(
+            options={
+                value: model.ValueMappingResult(text=text, color=colour, index=index)
+                for index, (value, (text, colour)) in enumerate(texts.items())
+            }
+        )
+    ]
+
+
+def _dressed(panel: Panel, look: Look) -> Panel:
+    return (
+        panel.title(look.title)
+        .description(look.about)
+        .datasource(SOURCE)
+        .span(look.width)
+        .height(look.height)
+        .unit(look.unit)
+        .thresholds(thresholds(look.steps))
+    )
+
+
+def _by_thresholds() -> dashboard.FieldColor:
+    return dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS)
+
+
+def number(
+    look: Look,
+    *queries: Query,
+    texts: dict[str, tuple[str, str]] | None = None,
+    graph: bool = False,
+) -> stat.Panel:
+    """Numbers that are true now, coloured by their thresholds."""
+    panel = _dressed(stat.Panel(), look).color_scheme(_by_thresholds())
+    graphs = common.BigValueGraphMode.AREA if graph else common.BigValueGraphMode.NONE
+    panel = panel.graph_mode(graphs).reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
+    coloured = common.BigValueColorMode.BACKGROUND if texts else common.BigValueColorMode.VALUE
+    panel = panel.color_mode(coloured)
+    if texts:
+        panel = panel.mappings(mapping(texts))
+    for at, query in enumerate(queries):
+        panel = panel.with_target(target(query, at, PromQueryFormat.TIME_SERIES, instant=not graph))
+    return panel
+
+
+def words(look: Look, query: Query) -> stat.Panel:
+    """Names of the series that there are now, their labels being what is asked."""
+    return number(look, query).text_mode(common.BigValueTextMode.NAME)
+
+
+def bars(look: Look, *queries: Query, most: float | None = None) -> bargauge.Panel:
+    """The series of now side by side."""
+    panel = _dressed(bargauge.Panel(), look).color_scheme(_by_thresholds()).min(0)
+    panel = panel.orientation(common.VizOrientation.HORIZONTAL)
+    panel = panel.display_mode(common.BarGaugeDisplayMode.BASIC)
+    panel = panel.reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
+    if most is not None:
+        panel = panel.max(most)
+    for at, query in enumerate(queries):
+        panel = panel.with_target(target(query, at, PromQueryFormat.TIME_SERIES, instant=True))
+    return panel
+
+
+def graph(
+    look: Look, *queries: Query, stacked: bool = False, floor: float | None = 0
+) -> timeseries.Panel:
+    """Series over time. Thresholds are drawn if there are any."""
+    panel = _dressed(timeseries.Panel(), look).line_width(1)
+    panel = panel.fill_opacity(60 if stacked else 8)
+    panel = panel.show_points(common.VisibilityMode.AUTO)
+    legend = VizLegendOptions().show_legend(True).display_mode(common.LegendDisplayMode.LIST)
+    panel = panel.legend(legend.placement(common.LegendPlacement.BOTTOM))
+    panel = panel.tooltip(VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI))
+    if floor is not None:
+        panel = panel.min(floor)
+    if stacked:
+        panel = panel.stacking(StackingConfig().mode(common.StackingMode.NORMAL))
+        panel = panel.draw_style(common.GraphDrawStyle.BARS)
+    if len(look.steps) > 1:
+        style = GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
+        panel = panel.thresholds_style(style)
+    for at, query in enumerate(queries):
+        panel = panel.with_target(target(query, at, PromQueryFormat.TIME_SERIES, instant=False))
+    return panel
+
+
+def logarithmic(panel: timeseries.Panel) -> timeseries.Panel:
+    """The same on a logarithmic axis."""
+    return panel.scale_distribution(
+        ScaleDistributionConfig().type(common.ScaleDistribution.LOG).log(10)
+    )
+
+
+def timeline(look: Look, *queries: Query, texts: dict[str, tuple[str, str]]) -> statetimeline.Panel:
+    """States over time, one row a series."""
+    panel = _dressed(statetimeline.Panel(), look).color_scheme(_by_thresholds())
+    panel = panel.mappings(mapping(texts)).merge_values(True).row_height(0.8).line_width(0)
+    panel = panel.show_value(common.VisibilityMode.NEVER).per_page(20)
+    panel = panel.legend(
+        VizLegendOptions()
+        .show_legend(True)
+        .display_mode(common.LegendDisplayMode.LIST)
+        .placement(common.LegendPlacement.BOTTOM)
+    )
+    for at, query in enumerate(queries):
+        panel = panel.with_target(target(query, at, PromQueryFormat.TIME_SERIES, instant=False))
+    return panel
+
+
+def smoke(look: Look, query: Query) -> heatmap.Panel:
+    """A histogram over time: how many values in which bucket."""
+    colour = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Blues").steps(64)
+    panel = _dressed(heatmap.Panel(), look).calculate(False).color(colour)
+    panel = panel.y_axis(heatmap.YAxisConfig().unit(look.unit)).cell_gap(0)
+    panel = panel.cell_values(heatmap.CellValues().unit("short"))
+    return panel.with_target(target(query, 0, PromQueryFormat.HEATMAP, instant=False))
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number of each row of a table."""
+
+    expression: str
+    title: str
+    unit: str = "short"
+    steps: Steps = ()
+    texts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    decimals: int | None = None
+
+
+def _column_look(column: Column) -> list[model.DynamicConfigValue]:
+    told = [model.DynamicConfigValue(id_val="unit", value=column.unit)]
+    if column.decimals is not None:
+        told.append(model.DynamicConfigValue(id_val="decimals", value=column.decimals))
+    if column.texts:
+        told.append(model.DynamicConfigValue(id_val="mappings", value=mapping(column.texts)))
+    if column.steps:
+        told.append(
+            model.DynamicConfigValue(id_val="thresholds", value=thresholds(column.steps).build())
+        )
+    if column.texts or column.steps:
+        cell = common.TableColoredBackgroundCellOptions(
+            mode=common.TableCellBackgroundDisplayMode.BASIC
+        )
+        told.append(model.DynamicConfigValue(id_val="custom.cellOptions", value=cell))
+    return told
+
+
+def rows(
+    look: Look,
+    labels: dict[str, str],
+    *columns: Column,
+    links: dict[str, tuple[str, str]] | None = None,
+    sort: tuple[str, bool] | None = None,
+) -> table.Panel:
+    """A table of what is true now: label columns (by label, their titles), then numbers.
+
+    Rows are put together by the labels that the queries share, so only the first query may have
+    labels that the others lack. `links`: of a label, a title and a URL to follow. `sort`: a title,
+    and whether the largest comes first.
+    """
+    panel = _dressed(table.Panel(), look).show_header(True).cell_height(common.TableCellHeight.SM)
+    values = (
+        ["Value"] if len(columns) == 1 else [f"Value #{_letter(k)}" for k in range(len(columns))]
+    )
+    names = dict(labels) | dict(zip(values, (one.title for one in columns), strict=True))
+    for at, column in enumerate(columns):
+        panel = panel.with_target(
+            target(Query(column.expression), at, PromQueryFormat.TABLE, instant=True)
+        )
+        panel = panel.override_by_name(column.title, _column_look(column))
+    panel = panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
+    panel = panel.with_transformation(organised(names))
+    for label, (title, url) in (links or {}).items():
+        told = [model.DynamicConfigValue(id_val="links", value=[{"title": title, "url": url}])]
+        panel = panel.override_by_name(labels[label], told)
+    if sort is not None:
+        panel = panel.sort_by([TableSortByFieldState().display_name(sort[0]).desc(sort[1])])
+    return panel
+
+
+def organised(names: dict[str, str]) -> model.DataTransformerConfig:
+    """Only these fields, in this order, by these names."""
+    return model.DataTransformerConfig(
+        id_val="organize",
+        options={
+            "includeByName": {name: True for name in names},
+            "excludeByName": {"Time": True},
+            "indexByName": {name: at for at, name in enumerate(names)},
+            "renameByName": names,
+        },
+    )
