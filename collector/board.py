@@ -137,7 +137,7 @@ class Board:
             parts += [
                 self.evidence.pages(now_wall_ns),
                 _rendered(rows, _head_samples, m.FROM_HEADS),
-                self.details.pages(),
+                self.details.pages(now_wall_ns),
                 self.instrument.pages(),
                 self.standing.pages(),
                 self.verdicts.pages(),

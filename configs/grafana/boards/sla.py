@@ -108,7 +108,8 @@ def _providers(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
 
     def charged(charge: str) -> str:
         kinds = f'pantau_link_period_seconds{{state="down", charge="{charge}"}}'
-        return over("sum", f"sum by (link) (max by (link, cause) ({kinds}))")
+        some = over("sum", f"sum by (link) (max by (link, cause) ({kinds}))")
+        return f"{some} or 0 * {over('sum', _standing('met'))}"
 
     return told.with_panel(
         panels.rows(
