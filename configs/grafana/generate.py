@@ -1,7 +1,7 @@
 """Writes the Grafana dashboards: `make dashboards`, or `python -m configs.grafana.generate`.
 
-One description (`configs.grafana.boards`) makes each dashboard in Indonesian and in English. What
-it writes is kept in git and provisioned as it is; never edit it by hand.
+One description (`configs.grafana.description`) makes each dashboard in Indonesian and in English.
+What it writes is kept in git and provisioned as it is; never edit it by hand.
 """
 
 import json
@@ -12,24 +12,24 @@ from pathlib import Path
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from configs.grafana.boards import fleet, frame, hub, link, overview, sla
-from configs.grafana.boards.words import Language
+from configs.grafana.description import fleet, frame, hub, link, overview, sla
+from configs.grafana.description.words import Language
 
 HOME = Path(__file__).parent / "dashboards"
-BOARDS: dict[str, Callable[[Language], Dashboard]] = {
-    frame.OVERVIEW: overview.board,
-    frame.LINK: link.board,
-    frame.SLA: sla.board,
-    frame.FLEET: fleet.board,
-    frame.HUB: hub.board,
+MADE: dict[str, Callable[[Language], Dashboard]] = {
+    frame.OVERVIEW: overview.whole,
+    frame.LINK: link.whole,
+    frame.SLA: sla.whole,
+    frame.FLEET: fleet.whole,
+    frame.HUB: hub.whole,
 }
 
 
 def files() -> Iterator[tuple[str, str]]:
     """Path below `dashboards/` and text of every file."""
     for language in Language:
-        for name, board in BOARDS.items():
-            text = json.dumps(board(language), cls=JSONEncoder, indent=1, ensure_ascii=False)
+        for name, whole in MADE.items():
+            text = json.dumps(whole(language), cls=JSONEncoder, indent=1, ensure_ascii=False)
             yield f"{language}/{name}.json", text + "\n"
 
 

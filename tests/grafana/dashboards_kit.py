@@ -22,7 +22,7 @@ class Asked(NamedTuple):
     interval: str | None
 
 
-class Board:
+class Dashboard:
     """One file."""
 
     def __init__(self, file: Path) -> None:
@@ -57,8 +57,8 @@ class Board:
         yield from re.findall(r'"url": "([^"]+)"', text)
 
 
-def boards(language: str) -> list[Board]:
-    return [Board(file) for file in sorted((HOME / "dashboards" / language).glob("*.json"))]
+def dashboards(language: str) -> list[Dashboard]:
+    return [Dashboard(file) for file in sorted((HOME / "dashboards" / language).glob("*.json"))]
 
 
 def filled(expression: str, values: Mapping[str, str]) -> str:

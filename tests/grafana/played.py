@@ -306,7 +306,9 @@ class Player:
         self._heard = itertools.count()
 
     def at(self, wall_s: float) -> None:
+        """Go on to this moment. Whoever looks at the links then has heard them."""
         self.clock.advance(int(wall_s * SECOND) - self.clock.wall_ns())
+        self.hear(2)
 
     def hear(self, seconds: int) -> None:
         """STAMP packets of all links that live reach the reflector."""
@@ -326,7 +328,6 @@ class Player:
 
     async def live(self) -> None:
         """What is told without evidence, now."""
-        self.hear(2)
         wall_s = self.clock.wall_ns() / SECOND
         for link, box in self.story.boxes.items():
             await self.hub.tell(box, self.story.status(link, wall_s))
@@ -508,6 +509,7 @@ async def playing(folder: Path) -> Any:
         "http": {"host": "127.0.0.1", "port": port},
         "stamp": {"host": "127.0.0.1", "port": 0, "address": "127.0.0.1", "authenticated": False},
         "limits": {"requests_per_minute": 60_000, "burst": 60_000},
+        "silence_after_s": 20,
         "backfill": [
             {"name": "prometheus", "url": f"{prometheus.url}/api/v1/write", "max_age_s": 6 * 86_400}
         ],
@@ -517,14 +519,13 @@ async def playing(folder: Path) -> Any:
         async with serving(hub_folder, *boxes, clock=clock, **settings) as hub:
             player = Player(hub, clock, story)
             await player.play()
-            clock.advance(time.time_ns() - clock.wall_ns())
+            player.at(time.time())
             clock.go_live()
-            await player.live()
-            instance = f"127.0.0.1:{port}"
-            await asyncio.to_thread(prometheus.write, player.pages, instance)
-            await asyncio.to_thread(prometheus.scrape, instance)
             going = asyncio.create_task(_go_on(player))
             try:
+                instance = f"127.0.0.1:{port}"
+                await asyncio.to_thread(prometheus.write, player.pages, instance)
+                await asyncio.to_thread(prometheus.scrape, instance)
                 yield Played(prometheus, now_s)
             finally:
                 going.cancel()
@@ -537,6 +538,7 @@ async def playing(folder: Path) -> Any:
 async def _go_on(player: Player) -> None:
     """Live word every second, and now and then a message that the collector refuses."""
     while True:
+        player.hear(1)
         await player.live()
         await player.hub.post("/v1/batch", b"nonsense")
         await asyncio.sleep(1)

@@ -59,7 +59,7 @@ Panel = TypeVar("Panel", bound=Sized)
 
 
 @dataclass(frozen=True)
-class Look:
+class Card:
     """How a panel looks: what it is called and answers, and its place on the grid of 24 columns."""
 
     title: str
@@ -84,9 +84,7 @@ def _letter(number: int) -> str:
     return chr(ord("A") + number)
 
 
-def target(
-    query: Query, number: int, form: PromQueryFormat, *, instant: bool
-) -> Builder[Dataquery]:
+def asked(query: Query, number: int, form: PromQueryFormat, *, instant: bool) -> Builder[Dataquery]:
     """The query as the datasource takes it."""
     told = prometheus.Dataquery().expr(query.expression).ref_id(_letter(number)).format(form)
     told = told.instant() if instant else told.range()
@@ -114,15 +112,15 @@ def mapping(texts: dict[str, tuple[str, str]]) -> list[model.ValueMapping]:
     ]
 
 
-def _dressed(panel: Panel, look: Look) -> Panel:
+def _dressed(panel: Panel, card: Card) -> Panel:
     return (
-        panel.title(look.title)
-        .description(look.about)
+        panel.title(card.title)
+        .description(card.about)
         .datasource(SOURCE)
-        .span(look.width)
-        .height(look.height)
-        .unit(look.unit)
-        .thresholds(thresholds(look.steps))
+        .span(card.width)
+        .height(card.height)
+        .unit(card.unit)
+        .thresholds(thresholds(card.steps))
     )
 
 
@@ -131,13 +129,13 @@ def _by_thresholds() -> dashboard.FieldColor:
 
 
 def number(
-    look: Look,
+    card: Card,
     *queries: Query,
     texts: dict[str, tuple[str, str]] | None = None,
     graph: bool = False,
 ) -> stat.Panel:
     """Numbers that are true now, coloured by their thresholds."""
-    panel = _dressed(stat.Panel(), look).color_scheme(_by_thresholds())
+    panel = _dressed(stat.Panel(), card).color_scheme(_by_thresholds())
     graphs = common.BigValueGraphMode.AREA if graph else common.BigValueGraphMode.NONE
     panel = panel.graph_mode(graphs).reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
     coloured = common.BigValueColorMode.BACKGROUND if texts else common.BigValueColorMode.VALUE
@@ -145,33 +143,33 @@ def number(
     if texts:
         panel = panel.mappings(mapping(texts))
     for at, query in enumerate(queries):
-        panel = panel.with_target(target(query, at, PromQueryFormat.TIME_SERIES, instant=not graph))
+        panel = panel.with_target(asked(query, at, PromQueryFormat.TIME_SERIES, instant=not graph))
     return panel
 
 
-def words(look: Look, query: Query) -> stat.Panel:
+def words(card: Card, query: Query) -> stat.Panel:
     """Names of the series that there are now, their labels being what is asked."""
-    return number(look, query).text_mode(common.BigValueTextMode.NAME)
+    return number(card, query).text_mode(common.BigValueTextMode.NAME)
 
 
-def bars(look: Look, *queries: Query, most: float | None = None) -> bargauge.Panel:
+def bars(card: Card, *queries: Query, most: float | None = None) -> bargauge.Panel:
     """The series of now side by side."""
-    panel = _dressed(bargauge.Panel(), look).color_scheme(_by_thresholds()).min(0)
+    panel = _dressed(bargauge.Panel(), card).color_scheme(_by_thresholds()).min(0)
     panel = panel.orientation(common.VizOrientation.HORIZONTAL)
     panel = panel.display_mode(common.BarGaugeDisplayMode.BASIC)
     panel = panel.reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
     if most is not None:
         panel = panel.max(most)
     for at, query in enumerate(queries):
-        panel = panel.with_target(target(query, at, PromQueryFormat.TIME_SERIES, instant=True))
+        panel = panel.with_target(asked(query, at, PromQueryFormat.TIME_SERIES, instant=True))
     return panel
 
 
 def graph(
-    look: Look, *queries: Query, stacked: bool = False, floor: float | None = 0
+    card: Card, *queries: Query, stacked: bool = False, floor: float | None = 0
 ) -> timeseries.Panel:
     """Series over time. Thresholds are drawn if there are any."""
-    panel = _dressed(timeseries.Panel(), look).line_width(1)
+    panel = _dressed(timeseries.Panel(), card).line_width(1)
     panel = panel.fill_opacity(60 if stacked else 8)
     panel = panel.show_points(common.VisibilityMode.AUTO)
     legend = VizLegendOptions().show_legend(True).display_mode(common.LegendDisplayMode.LIST)
@@ -182,11 +180,11 @@ def graph(
     if stacked:
         panel = panel.stacking(StackingConfig().mode(common.StackingMode.NORMAL))
         panel = panel.draw_style(common.GraphDrawStyle.BARS)
-    if len(look.steps) > 1:
+    if len(card.steps) > 1:
         style = GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
         panel = panel.thresholds_style(style)
     for at, query in enumerate(queries):
-        panel = panel.with_target(target(query, at, PromQueryFormat.TIME_SERIES, instant=False))
+        panel = panel.with_target(asked(query, at, PromQueryFormat.TIME_SERIES, instant=False))
     return panel
 
 
@@ -197,9 +195,9 @@ def logarithmic(panel: timeseries.Panel) -> timeseries.Panel:
     )
 
 
-def timeline(look: Look, *queries: Query, texts: dict[str, tuple[str, str]]) -> statetimeline.Panel:
+def timeline(card: Card, *queries: Query, texts: dict[str, tuple[str, str]]) -> statetimeline.Panel:
     """States over time, one row a series."""
-    panel = _dressed(statetimeline.Panel(), look).color_scheme(_by_thresholds())
+    panel = _dressed(statetimeline.Panel(), card).color_scheme(_by_thresholds())
     panel = panel.mappings(mapping(texts)).merge_values(True).row_height(0.8).line_width(0)
     panel = panel.show_value(common.VisibilityMode.NEVER).per_page(20)
     panel = panel.legend(
@@ -209,17 +207,17 @@ def timeline(look: Look, *queries: Query, texts: dict[str, tuple[str, str]]) -> 
         .placement(common.LegendPlacement.BOTTOM)
     )
     for at, query in enumerate(queries):
-        panel = panel.with_target(target(query, at, PromQueryFormat.TIME_SERIES, instant=False))
+        panel = panel.with_target(asked(query, at, PromQueryFormat.TIME_SERIES, instant=False))
     return panel
 
 
-def smoke(look: Look, query: Query) -> heatmap.Panel:
+def smoke(card: Card, query: Query) -> heatmap.Panel:
     """A histogram over time: how many values in which bucket."""
     colour = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Blues").steps(64)
-    panel = _dressed(heatmap.Panel(), look).calculate(False).color(colour)
-    panel = panel.y_axis(heatmap.YAxisConfig().unit(look.unit)).cell_gap(0)
+    panel = _dressed(heatmap.Panel(), card).calculate(False).color(colour)
+    panel = panel.y_axis(heatmap.YAxisConfig().unit(card.unit)).cell_gap(0)
     panel = panel.cell_values(heatmap.CellValues().unit("short"))
-    return panel.with_target(target(query, 0, PromQueryFormat.HEATMAP, instant=False))
+    return panel.with_target(asked(query, 0, PromQueryFormat.HEATMAP, instant=False))
 
 
 @dataclass(frozen=True)
@@ -253,7 +251,7 @@ def _column_look(column: Column) -> list[model.DynamicConfigValue]:
 
 
 def rows(
-    look: Look,
+    card: Card,
     labels: dict[str, str],
     *columns: Column,
     links: dict[str, tuple[str, str]] | None = None,
@@ -265,14 +263,14 @@ def rows(
     labels that the others lack. `links`: of a label, a title and a URL to follow. `sort`: a title,
     and whether the largest comes first.
     """
-    panel = _dressed(table.Panel(), look).show_header(True).cell_height(common.TableCellHeight.SM)
+    panel = _dressed(table.Panel(), card).show_header(True).cell_height(common.TableCellHeight.SM)
     values = (
         ["Value"] if len(columns) == 1 else [f"Value #{_letter(k)}" for k in range(len(columns))]
     )
     names = dict(labels) | dict(zip(values, (one.title for one in columns), strict=True))
     for at, column in enumerate(columns):
         panel = panel.with_target(
-            target(Query(column.expression), at, PromQueryFormat.TABLE, instant=True)
+            asked(Query(column.expression), at, PromQueryFormat.TABLE, instant=True)
         )
         panel = panel.override_by_name(column.title, _column_look(column))
     panel = panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))

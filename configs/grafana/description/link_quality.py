@@ -1,16 +1,17 @@
 """Link: how its packets fare, as scraped, and what it carries against what was promised."""
 
-from configs.grafana.boards import panels, queries
-from configs.grafana.boards.one_link import AIMED, ONE, SCRAPED, SETTLED, Panels, greatest
-from configs.grafana.boards.panels import GREEN, ORANGE, RED, YELLOW, Column, Look, Query
-from configs.grafana.boards.queries import bits, milliseconds
-from configs.grafana.boards.words import Language
+from configs.grafana.description import panels, queries
+from configs.grafana.description.one_link import AIMED, ONE, SCRAPED, SETTLED, Panels, greatest
+from configs.grafana.description.panels import GREEN, RED, Card, Column, Query
+from configs.grafana.description.queries import bits, milliseconds
+from configs.grafana.description.scales import LOSS
+from configs.grafana.description.words import Language
 
 
 def quality(language: Language) -> Panels:
     say = language.say
     yield panels.smoke(
-        Look(
+        Card(
             say("Asap RTT ke $target", "RTT smoke to $target"),
             say(
                 "Berapa paket dalam tiap kelas waktu pulang-pergi. Bukti yang datang terlambat"
@@ -46,7 +47,7 @@ def quality(language: Language) -> Panels:
         queries.lost_ratio("link", matchers=AIMED), say("pulang-pergi", "round trip"), SETTLED
     )
     yield panels.graph(
-        Look(
+        Card(
             say("Kehilangan tiap arah", "Loss each way"),
             say(
                 "Ke pusat, menurut penghitung reflektor (RFC 8762); pulang-pergi ke $target dan"
@@ -72,7 +73,7 @@ def quality(language: Language) -> Panels:
         ),
     ]
     yield panels.graph(
-        Look(
+        Card(
             say("RTT terhadap batas", "RTT against the limit"),
             say(
                 "Median dan persentil ke-95 tiap menit bukti; paket hilang terhitung tak hingga.",
@@ -86,7 +87,7 @@ def quality(language: Language) -> Panels:
         *rtts,
     )
     yield panels.graph(
-        Look(
+        Card(
             say("Variasi tunda", "Delay variation"),
             say(
                 "PDV: persentil ke-99 di atas yang terkecil (RFC 5481); jitter RFC 3550 sebagai"
@@ -106,7 +107,7 @@ def quality(language: Language) -> Panels:
         ),
     )
     yield panels.bars(
-        Look(
+        Card(
             say("Kehilangan menurut sasaran", "Loss by target"),
             say(
                 "Satu jam terakhir: di mana hilangnya, dari perangkat di lokasi sampai pusat.",
@@ -115,7 +116,7 @@ def quality(language: Language) -> Panels:
             24,
             6,
             "percentunit",
-            ((None, GREEN), (0.005, YELLOW), (0.02, ORANGE), (0.1, RED)),
+            LOSS,
         ),
         Query(queries.lost_ratio("target", matchers=ONE, over="1h"), "{{target}}"),
     )
@@ -131,7 +132,7 @@ def throughput(language: Language) -> Panels:
         one_way = f'{ONE}, direction="{way}"'
         users = greatest(router.format(counter))
         yield panels.graph(
-            Look(
+            Card(
                 say(f"{title} terhadap CIR", f"{title} against the CIR"),
                 say(
                     "Lalu lintas antarmuka perangkat, uji terakhir, CIR sebagai paket IP.",
@@ -149,7 +150,7 @@ def throughput(language: Language) -> Panels:
             Query(bits(greatest("pantau_link_cir_bytes_per_second", "link", one_way)), "CIR"),
         )
     yield panels.bars(
-        Look(
+        Card(
             say("Pencapaian CIR", "Attainment"),
             say(
                 "Bagian laju yang dijanjikan yang sampai: uji terakhir, dan median malam 28 hari.",
@@ -168,7 +169,7 @@ def throughput(language: Language) -> Panels:
         most=1.2,
     )
     yield panels.rows(
-        Look(
+        Card(
             say("Uji laju", "Throughput tests"),
             say("Uji terakhir yang dihitung, tiap arah.", "The newest test that counts, each way."),
             12,
@@ -197,7 +198,7 @@ def throughput(language: Language) -> Panels:
         ),
     )
     yield panels.bars(
-        Look(
+        Card(
             say("Apa jadinya uji", "What became of tests"),
             say(
                 "Menurut catatan agen sejak ia mulai; yang dilewati demi pengguna bukan kegagalan.",
@@ -210,7 +211,7 @@ def throughput(language: Language) -> Panels:
         Query(greatest("pantau_link_throughput_tests_total", "outcome"), "{{outcome}}"),
     )
     yield panels.number(
-        Look(
+        Card(
             say("Jatah data uji bulan ini", "Data budget of tests"),
             say(
                 "Terpakai dan boleh, paket IP kedua arah.",

@@ -3,17 +3,14 @@
 from grafana_foundation_sdk.builders import dashboard, table
 from grafana_foundation_sdk.models import dashboard as model
 
-from configs.grafana.boards import frame, panels, queries
-from configs.grafana.boards.overview import USED
-from configs.grafana.boards.panels import GREEN, GREY, ORANGE, RED, YELLOW, Column, Look, Query
-from configs.grafana.boards.queries import by_link, milliseconds, named, of_links
-from configs.grafana.boards.words import Language
-
-BURN: panels.Steps = ((None, GREEN), (1, YELLOW), (6, ORANGE), (14.4, RED))
-CLEAR = (None, "transparent")
+from configs.grafana.description import frame, panels, queries
+from configs.grafana.description.panels import GREEN, GREY, ORANGE, RED, Card, Column, Query
+from configs.grafana.description.queries import by_link, milliseconds, named, of_links
+from configs.grafana.description.scales import BURN, CLEAR, NOTHING, USED, cells
+from configs.grafana.description.words import Language
 
 
-def board(language: Language) -> model.Dashboard:
+def whole(language: Language) -> model.Dashboard:
     """The whole dashboard."""
     say = language.say
     told = frame.begun(
@@ -60,7 +57,7 @@ def _counts(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
                 "Link yang tak lagi dapat memenuhinya sekalipun yang tak diketahui dianggap naik.",
                 "Links that miss it even if all unknown time was up.",
             ),
-            ((None, GREEN), (1, RED)),
+            NOTHING,
         ),
         (
             "indeterminate",
@@ -72,11 +69,11 @@ def _counts(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
             ((None, GREY),),
         ),
     ):
-        look = Look(title, about, 4, 4, "none", steps)
-        told = told.with_panel(panels.number(look, Query(f"sum({of_links(_standing(one))})")))
+        card = Card(title, about, 4, 4, "none", steps)
+        told = told.with_panel(panels.number(card, Query(f"sum({of_links(_standing(one))})")))
     return told.with_panel(
         panels.bars(
-            Look(
+            Card(
                 say("Waktu putus yang dibebankan", "Downtime charged"),
                 say(
                     "Bulan berjalan, menurut kepada siapa dibebankan.",
@@ -113,7 +110,7 @@ def _providers(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
 
     return told.with_panel(
         panels.rows(
-            Look(
+            Card(
                 say("Penyedia", "Providers"),
                 say(
                     "Perbandingan bulan berjalan. Rerata ketersediaan tidak berbobot.",
@@ -129,7 +126,7 @@ def _providers(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
                 over("sum", _standing("breached")),
                 say("Dilanggar", "Missed"),
                 "none",
-                (CLEAR, (1, RED)),
+                cells(NOTHING),
             ),
             Column(
                 over("sum", _standing("indeterminate")), say("Belum pasti", "Not decided"), "none"
@@ -161,7 +158,7 @@ def _providers(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
                 ),
                 say("Tidak dedicated", "Not dedicated"),
                 "none",
-                (CLEAR, (1, RED)),
+                cells(NOTHING),
             ),
         )
     )
@@ -172,7 +169,7 @@ def _links(language: Language) -> table.Panel:
     where = "Link"
     used = say("Jatah terpakai", "Budget used")
     return panels.rows(
-        Look(
+        Card(
             say("Link bulan ini", "Links this month"),
             say(
                 "Batas bawah dan atas, target, jatah gangguan, dan laju pemakaiannya: 1 berarti"
@@ -210,15 +207,15 @@ def _links(language: Language) -> table.Panel:
             of_links(by_link("pantau_link_availability_coverage_ratio")),
             say("Waktu diketahui", "Coverage"),
             "percentunit",
-            ((None, ORANGE), (0.98, "transparent")),
+            ((None, ORANGE), (0.98, CLEAR[1])),
             decimals=2,
         ),
         Column(
             of_links(_standing("breached")),
             say("Dilanggar", "Missed"),
             "none",
-            (CLEAR, (1, RED)),
-            {"0": (say("tidak", "no"), "transparent"), "1": (say("ya", "yes"), RED)},
+            cells(NOTHING),
+            {"0": (say("tidak", "no"), CLEAR[1]), "1": (say("ya", "yes"), RED)},
         ),
         Column(
             of_links(by_link("pantau_link_downtime_budget_used_ratio")),
@@ -231,20 +228,20 @@ def _links(language: Language) -> table.Panel:
             of_links(by_link("pantau_link_downtime_budget_left_seconds")),
             say("Sisa jatah", "Budget left"),
             "dtdurations",
-            ((None, RED), (0, "transparent")),
+            ((None, RED), (0, CLEAR[1])),
         ),
         Column(
             of_links("max by (link) (link:pantau_downtime_budget:burnrate1h)"),
             say("Laju 1 jam", "Burn 1 h"),
             "none",
-            (CLEAR, *BURN[1:]),
+            cells(BURN),
             decimals=1,
         ),
         Column(
             of_links("max by (link) (link:pantau_downtime_budget:burnrate3d)"),
             say("Laju 3 hari", "Burn 3 d"),
             "none",
-            (CLEAR, *BURN[1:]),
+            cells(BURN),
             decimals=1,
         ),
         Column(
@@ -263,7 +260,7 @@ def _burn(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboard:
     worst = of_links(by_link("pantau_link_downtime_budget_used_ratio"))
     told = told.with_panel(
         panels.graph(
-            Look(
+            Card(
                 say("Jatah terpakai sepanjang bulan", "Budget used over the month"),
                 say(
                     "Sepuluh link terburuk; turun bila bukti susulan membebaskan penyedia.",
@@ -280,7 +277,7 @@ def _burn(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboard:
     burning = of_links("max by (link) (link:pantau_downtime_budget:burnrate6h)")
     told = told.with_panel(
         panels.graph(
-            Look(
+            Card(
                 say("Laju pemakaian 6 jam", "Burn rate over 6 h"),
                 say(
                     "Berapa kali lebih cepat dari yang dijanjikan; alarm pada 6 dan 14,4.",
@@ -300,7 +297,7 @@ def _burn(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboard:
     )
     return told.with_panel(
         panels.rows(
-            Look(
+            Card(
                 say("Sebab waktu yang tidak naik", "Causes of time that was not up"),
                 say(
                     "Bulan berjalan, semua link yang dipilih, menurut sebab dan beban.",

@@ -3,20 +3,20 @@
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
-from configs.grafana.boards import frame, panels
-from configs.grafana.boards.panels import GREEN, ORANGE, RED, YELLOW, Column, Look, Query
-from configs.grafana.boards.queries import milliseconds
-from configs.grafana.boards.words import Language
+from configs.grafana.description import frame, panels
+from configs.grafana.description.panels import GREEN, ORANGE, RED, YELLOW, Card, Column, Query
+from configs.grafana.description.queries import milliseconds
+from configs.grafana.description.scales import NOTHING
+from configs.grafana.description.words import Language
 
 OWN = "pantau_collector"
-BAD: panels.Steps = ((None, GREEN), (1, RED))
 
 
 def _rate(name: str, by: str) -> str:
     return f"sum by ({by}) (rate({OWN}_{name}[$__rate_interval]))"
 
 
-def board(language: Language) -> model.Dashboard:
+def whole(language: Language) -> model.Dashboard:
     """The whole dashboard."""
     say = language.say
     told = frame.begun(
@@ -43,7 +43,7 @@ def _counts(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
     yes = {"1": (say("Ya", "Yes"), GREEN), "0": (say("Tidak", "No"), RED)}
     told = told.with_panel(
         panels.number(
-            Look(
+            Card(
                 say("Terbaca", "Scraped"),
                 say("Prometheus mendapat jawaban.", "Prometheus gets an answer."),
                 4,
@@ -57,13 +57,13 @@ def _counts(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
     )
     told = told.with_panel(
         panels.words(
-            Look(say("Versi", "Version"), say("Versi kolektor.", "The collector's version."), 4, 4),
+            Card(say("Versi", "Version"), say("Versi kolektor.", "The collector's version."), 4, 4),
             Query(f"max by (version) ({OWN}_build_info)", "{{version}}"),
         )
     )
     told = told.with_panel(
         panels.number(
-            Look(
+            Card(
                 say("Setelan terakhir diterima", "Last reload taken"),
                 say(
                     "Tidak: berkas node, link atau kontrak salah, dan yang lama masih berlaku.",
@@ -80,7 +80,7 @@ def _counts(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
     )
     told = told.with_panel(
         panels.number(
-            Look(
+            Card(
                 say("Setelan berlaku sejak", "Settings since"),
                 say("Kapan terakhir diterima.", "When they were last taken."),
                 4,
@@ -92,9 +92,9 @@ def _counts(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
     )
     told = told.with_panel(
         panels.number(
-            Look(
+            Card(
                 say("Agen terdaftar", "Agents enrolled"),
-                say("Yang boleh melapor.", "That may report."),
+                say("Agen yang boleh melapor.", "Agents that may report."),
                 4,
                 4,
                 "none",
@@ -104,7 +104,7 @@ def _counts(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
     )
     return told.with_panel(
         panels.number(
-            Look(
+            Card(
                 say("Antrean ke disk", "Queue to the disk"),
                 say("Berkas yang menunggu disimpan.", "Batches that wait to be durable."),
                 4,
@@ -122,9 +122,9 @@ def _ingest(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
     told = told.with_row(dashboard.Row(say("Laporan", "Reports")))
     told = told.with_panel(
         panels.graph(
-            Look(
+            Card(
                 say("Diterima", "Taken"),
-                say("Pesan tiap detik menurut jenis.", "Messages a second by kind."),
+                say("Pesan yang diterima tiap detik.", "Messages taken a second, by kind."),
                 8,
                 unit="reqps",
             ),
@@ -133,7 +133,7 @@ def _ingest(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
     )
     told = told.with_panel(
         panels.graph(
-            Look(
+            Card(
                 say("Ditolak", "Refused"),
                 say(
                     "Menurut jenis dan alasan; tak satu pun disimpan.",
@@ -147,9 +147,12 @@ def _ingest(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
     )
     told = told.with_panel(
         panels.graph(
-            Look(
+            Card(
                 say("Pengamatan disimpan", "Observations kept"),
-                say("Masing-masing sekali.", "Each once."),
+                say(
+                    "Tiap detik, masing-masing sekali; berkas ulangan tidak merugikan.",
+                    "A second, each once; batches that come again do no harm.",
+                ),
                 8,
                 unit="cps",
             ),
@@ -164,7 +167,7 @@ def _ingest(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
     took = f"{OWN}_batch_duration_seconds_bucket[$__rate_interval]"
     told = told.with_panel(
         panels.smoke(
-            Look(
+            Card(
                 say("Lama menyimpan berkas", "Time to a receipt"),
                 say(
                     "Dari bita terakhir sampai tanda terima, termasuk disk.",
@@ -178,7 +181,7 @@ def _ingest(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
     )
     return told.with_panel(
         panels.rows(
-            Look(
+            Card(
                 say("Pembacaan", "Scrapes"),
                 say("Lama dan besarnya tiap pembacaan.", "How long and how large each scrape is."),
                 12,
@@ -204,9 +207,12 @@ def _reflector(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
     told = told.with_row(dashboard.Row(say("Reflektor STAMP", "STAMP reflector")))
     told = told.with_panel(
         panels.graph(
-            Look(
+            Card(
                 say("Paket dijawab", "Packets answered"),
-                say("Tiap detik.", "A second."),
+                say(
+                    "Paket STAMP yang dijawab tiap detik.",
+                    "STAMP packets that the reflector answered a second.",
+                ),
                 8,
                 unit="pps",
             ),
@@ -215,9 +221,12 @@ def _reflector(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
     )
     told = told.with_panel(
         panels.graph(
-            Look(
+            Card(
                 say("Paket tanpa jawaban", "Packets without an answer"),
-                say("Menurut alasan.", "By reason."),
+                say(
+                    "Paket yang bukan STAMP atau bukan dari link yang dikenal, menurut alasan.",
+                    "Packets that are no STAMP or of no known link, by reason.",
+                ),
                 8,
                 unit="pps",
             ),
@@ -226,7 +235,7 @@ def _reflector(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
     )
     return told.with_panel(
         panels.graph(
-            Look(
+            Card(
                 say("Galat kolektor sendiri", "The collector's own error"),
                 say(
                     "Paket yang dibuang kernel karena kolektor lambat, dan yang tanpa cap kernel.",
@@ -252,7 +261,7 @@ def _passed_on(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
     )
     told = told.with_panel(
         panels.number(
-            Look(
+            Card(
                 say("Slot sekarang", "Slots now"),
                 say(
                     "Uji laju yang berjalan dan agen yang menunggu giliran.",
@@ -267,7 +276,7 @@ def _passed_on(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
     )
     told = told.with_panel(
         panels.graph(
-            Look(
+            Card(
                 say("Slot", "Slots"),
                 say(
                     "Diberikan, kedaluwarsa, dan ditolak menurut alasan, tiap jam.",
@@ -283,7 +292,7 @@ def _passed_on(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
     )
     told = told.with_panel(
         panels.rows(
-            Look(
+            Card(
                 say("Data susulan", "Late data"),
                 say(
                     "Tiap tujuan: macet atau tidak, dan sampai kapan semuanya terkirim.",
@@ -296,7 +305,7 @@ def _passed_on(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
                 f"max by (endpoint) ({OWN}_backfill_stuck)",
                 say("Macet", "Stuck"),
                 "none",
-                BAD,
+                NOTHING,
                 {"0": (say("tidak", "no"), GREEN), "1": (say("ya", "yes"), RED)},
             ),
             Column(
@@ -310,7 +319,7 @@ def _passed_on(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
     )
     return told.with_panel(
         panels.graph(
-            Look(
+            Card(
                 say("Sampel susulan", "Late samples"),
                 say(
                     "Terkirim, dikirim ulang, dan ditolak tujuan menurut alasan.",

@@ -7,8 +7,8 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as model
 
-from configs.grafana.boards.panels import GREEN, GREY, RED, SOURCE
-from configs.grafana.boards.words import Language
+from configs.grafana.description.panels import GREEN, GREY, RED, SOURCE
+from configs.grafana.description.words import Language
 
 OVERVIEW, LINK, SLA, FLEET, HUB = (
     f"pantau-{name}" for name in ("overview", "link", "sla", "fleet", "collector")

@@ -3,14 +3,14 @@
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
-from configs.grafana.boards import frame, link_evidence, link_quality, panels, queries
-from configs.grafana.boards.one_link import ONE, SCRAPED, SETTLED, Panels, greatest
-from configs.grafana.boards.overview import CODES
-from configs.grafana.boards.panels import GREEN, GREY, RED, YELLOW, Column, Look, Query
-from configs.grafana.boards.words import Language
+from configs.grafana.description import frame, link_evidence, link_quality, panels, queries
+from configs.grafana.description.one_link import ONE, SCRAPED, SETTLED, Panels, greatest
+from configs.grafana.description.panels import GREEN, GREY, RED, YELLOW, Card, Column, Query
+from configs.grafana.description.scales import CODES
+from configs.grafana.description.words import Language
 
 
-def board(language: Language) -> model.Dashboard:
+def whole(language: Language) -> model.Dashboard:
     """The whole dashboard."""
     say = language.say
     targets = frame.one(
@@ -39,6 +39,15 @@ def board(language: Language) -> model.Dashboard:
         ),
         language,
     )
+    outages = f"max by (link, state) (link:pantau_link_outage_seconds:max{{{ONE}}})"
+    told = told.annotation(
+        dashboard.AnnotationQuery()
+        .name(say("Gangguan langsung", "Live outages"))
+        .datasource(panels.SOURCE)
+        .enable(True)
+        .icon_color(RED)
+        .expr(outages)
+    )
     for title, its in (
         (None, _now(language)),
         (say("Kualitas", "Quality"), link_quality.quality(language)),
@@ -60,7 +69,7 @@ def board(language: Language) -> model.Dashboard:
 def _now(language: Language) -> Panels:
     say = language.say
     yield panels.rows(
-        Look(
+        Card(
             "$link",
             say("Apa link ini, menurut inventaris.", "What the link is, by the inventory."),
             24,
@@ -83,7 +92,7 @@ def _now(language: Language) -> Panels:
         ),
     )
     yield panels.number(
-        Look(
+        Card(
             say("Keadaan sekarang", "State now"),
             say("Menurut jalur langsung; sementara.", "By the live road; provisional."),
             4,
@@ -95,7 +104,7 @@ def _now(language: Language) -> Panels:
         texts=frame.states(language),
     )
     yield panels.words(
-        Look(
+        Card(
             say("Sebab keadaan itu", "Why"),
             say(
                 "heard: didengar pusat; silent: senyap tanpa saksi; lainnya di docs/metrics.md.",
@@ -107,7 +116,7 @@ def _now(language: Language) -> Panels:
         Query(f"max by (reason) (pantau_link_state_reason{{{ONE}}}) == 1", "{{reason}}"),
     )
     yield panels.number(
-        Look(
+        Card(
             say("Terdengar", "Last heard"),
             say("Sejak paket terakhir sampai di pusat.", "Since the hub's last packet."),
             4,
@@ -118,7 +127,7 @@ def _now(language: Language) -> Panels:
         Query(greatest("pantau_link_last_heard_age_seconds")),
     )
     yield panels.number(
-        Look(
+        Card(
             say("Ketersediaan bulan ini", "Availability this month"),
             say(
                 "Bawah (yang tak diketahui dianggap putus), titik, atas. Pelanggaran hanya bila"
@@ -136,7 +145,7 @@ def _now(language: Language) -> Panels:
         Query(greatest("pantau_link_availability_target_ratio"), say("target", "target")),
     )
     yield panels.number(
-        Look(
+        Card(
             say("Jatah gangguan tersisa", "Downtime budget left"),
             say(
                 "Dari jatah bulan berjalan; di bawah nol target dilanggar.",
@@ -150,7 +159,7 @@ def _now(language: Language) -> Panels:
         Query(greatest("pantau_link_downtime_budget_left_seconds")),
     )
     yield panels.timeline(
-        Look(
+        Card(
             say("Keadaan dan listrik", "State and power"),
             say(
                 "Keadaan langsung link, dan listrik PLN di lokasi bila ada sensornya.",
@@ -178,7 +187,7 @@ def _now(language: Language) -> Panels:
 def _site(language: Language) -> Panels:
     say = language.say
     yield panels.graph(
-        Look(
+        Card(
             say("Baterai", "Battery"),
             say("Isi baterai lokasi.", "Charge of the site's battery."),
             6,
@@ -188,7 +197,7 @@ def _site(language: Language) -> Panels:
         Query(greatest("pantau_site_battery_ratio", "target"), "{{target}}", SETTLED),
     )
     yield panels.rows(
-        Look(
+        Card(
             say("Perangkat", "Device"),
             say(
                 "Yang dikatakan perangkat lewat SNMP; antarmuka 1 naik, 2 turun.",
@@ -216,7 +225,7 @@ def _site(language: Language) -> Panels:
         ),
     )
     yield panels.rows(
-        Look(
+        Card(
             say("Jalur", "Path"),
             say(
                 "Router di jalan ke sasaran, dan berapa kali jalur berganti.",

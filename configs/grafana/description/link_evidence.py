@@ -1,16 +1,16 @@
 """Link: what the evidence says of it, by cause and at its true time, and the verdict."""
 
-from configs.grafana.boards import panels
-from configs.grafana.boards.one_link import AIMED, ONE, SETTLED, Panels, greatest
-from configs.grafana.boards.panels import GREEN, ORANGE, RED, Column, Look, Query
-from configs.grafana.boards.queries import milliseconds
-from configs.grafana.boards.words import Language
+from configs.grafana.description import panels
+from configs.grafana.description.one_link import AIMED, ONE, SETTLED, Panels, greatest
+from configs.grafana.description.panels import GREEN, ORANGE, RED, Card, Column, Query
+from configs.grafana.description.queries import milliseconds
+from configs.grafana.description.words import Language
 
 
 def outages(language: Language) -> Panels:
     say = language.say
     yield panels.rows(
-        Look(
+        Card(
             say("Waktu bulan ini menurut sebab", "This month by cause"),
             say(
                 "Detik bulan berjalan menurut keadaan, sebab dan beban (docs/audit-method.md)."
@@ -39,7 +39,7 @@ def outages(language: Language) -> Panels:
         sort=(say("Lama", "Time"), True),
     )
     yield panels.bars(
-        Look(
+        Card(
             say("Banyaknya gangguan", "Outages"),
             say(
                 "Yang sudah pasti sejak bukti pertama, menurut keadaan dan sebab.",
@@ -52,7 +52,7 @@ def outages(language: Language) -> Panels:
         Query(greatest("pantau_link_outages_total", "state, cause"), "{{state}} {{cause}}"),
     )
     yield panels.rows(
-        Look(
+        Card(
             say("Putusan dedicated", "Verdict: dedicated or not"),
             say(
                 "Pandangan terbaru tiap arah; 20 dari 28 hari harus sah"
@@ -90,7 +90,7 @@ def settled(language: Language) -> Panels:
         "Settled evidence at its own time, if the collector sends it (docs/backfill.md).",
     )
     yield panels.graph(
-        Look(say("Detik tiap keadaan", "Seconds of each state"), colours, 12, 8, "s"),
+        Card(say("Detik tiap keadaan", "Seconds of each state"), colours, 12, 8, "s"),
         Query(
             f"sum by (state) (sum_over_time(pantau_settled_state_seconds{{{ONE}}}[$__interval]))",
             "{{state}}",
@@ -120,18 +120,18 @@ def settled(language: Language) -> Panels:
             ),
         )
     ]
-    yield panels.graph(Look(say("Kehilangan", "Loss"), colours, 6, 8, "percentunit"), *lost)
+    yield panels.graph(Card(say("Kehilangan", "Loss"), colours, 6, 8, "percentunit"), *lost)
     yield panels.graph(
-        Look("RTT", colours, 6, 8, "s"),
+        Card("RTT", colours, 6, 8, "s"),
         Query(greatest("pantau_settled_rtt_median_seconds", "link", AIMED), "median", SETTLED),
         Query(greatest("pantau_settled_rtt_p95_seconds", "link", AIMED), "p95", SETTLED),
     )
     yield panels.number(
-        Look(
+        Card(
             say("Bukti sampai", "Evidence reaches to"),
             say(
-                "Seberapa lama bukti tertinggal, dan berapa berkas masih di jalan.",
-                "How far the evidence is behind, and how many batches are still under way.",
+                "Seberapa lama bukti tertinggal, dan sejak kapan belum diputus.",
+                "How far the evidence is behind, and how far its judging.",
             ),
             24,
             4,

@@ -3,15 +3,14 @@
 from grafana_foundation_sdk.builders import dashboard, table
 from grafana_foundation_sdk.models import dashboard as model
 
-from configs.grafana.boards import frame, panels
-from configs.grafana.boards.panels import GREEN, ORANGE, RED, YELLOW, Column, Look, Query
-from configs.grafana.boards.queries import NODES, of_links
-from configs.grafana.boards.words import Language
+from configs.grafana.description import frame, panels
+from configs.grafana.description.panels import GREEN, ORANGE, RED, YELLOW, Card, Column, Query
+from configs.grafana.description.queries import NODES, of_links
+from configs.grafana.description.scales import CLEAR, LAG, NOTHING, cells
+from configs.grafana.description.words import Language
 
 SILENT_S = 120
 """Without a status for so long (twelve of them), an agent is silent, as in the alerts."""
-LAG: panels.Steps = ((None, GREEN), (600, YELLOW), (3600, ORANGE), (86_400, RED))
-CLEAR = (None, "transparent")
 CLOCK: panels.Steps = ((None, GREEN), (0.1, YELLOW), (1, RED))
 
 
@@ -28,7 +27,7 @@ def by_agent(metric: str) -> str:
 AGE = "time() - max by (node, agent) (pantau_agent_last_status_timestamp_seconds)"
 
 
-def board(language: Language) -> model.Dashboard:
+def whole(language: Language) -> model.Dashboard:
     """The whole dashboard."""
     say = language.say
     told = frame.begun(
@@ -53,7 +52,6 @@ def board(language: Language) -> model.Dashboard:
 
 def _counts(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboard:
     say = language.say
-    red: panels.Steps = ((None, GREEN), (1, RED))
     for title, about, steps, expression in (
         (
             say("Agen melapor", "Agents reporting"),
@@ -67,7 +65,7 @@ def _counts(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
                 "Pernah memberi kabar sejak kolektor mulai, lalu diam 2 menit atau lebih.",
                 "Told something since the collector started, and nothing for 2 min or more.",
             ),
-            red,
+            NOTHING,
             f"sum({of_nodes(f'({AGE} >= bool {SILENT_S})')})",
         ),
         (
@@ -102,12 +100,12 @@ def _counts(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
                 "Pengamatan yang dibuang agen sejak ia mulai; semuanya tercatat.",
                 "Observations that agents dropped since they started; each is listed.",
             ),
-            red,
+            NOTHING,
             f"sum({by_agent('pantau_agent_dropped_observations_total')})",
         ),
     ):
-        look = Look(title, about, 4, 4, "none", steps)
-        told = told.with_panel(panels.number(look, Query(expression)))
+        card = Card(title, about, 4, 4, "none", steps)
+        told = told.with_panel(panels.number(card, Query(expression)))
     return told
 
 
@@ -116,7 +114,7 @@ def _agents(language: Language) -> table.Panel:
     age = say("Kabar terakhir", "Last status")
     spool = f"{_spool('bytes')} / {_spool('limit_bytes')}"
     return panels.rows(
-        Look(
+        Card(
             say("Agen", "Agents"),
             say(
                 "Satu baris tiap agen. Kelas jam: A 10 ms, B 100 ms, C 1 s, D tidak sinkron.",
@@ -146,13 +144,13 @@ def _agents(language: Language) -> table.Panel:
             by_agent("pantau_agent_clock_error_bound_seconds"),
             say("Galat jam", "Clock error"),
             "s",
-            (CLEAR, *CLOCK[1:]),
+            cells(CLOCK),
         ),
         Column(
             by_agent("pantau_agent_spool_age_seconds"),
             say("Umur antrean", "Spool age"),
             "s",
-            (CLEAR, *LAG[1:]),
+            cells(LAG),
             decimals=0,
         ),
         Column(
@@ -171,7 +169,7 @@ def _agents(language: Language) -> table.Panel:
             by_agent("pantau_agent_spool_refused_batches"),
             say("Ditolak", "Refused"),
             "none",
-            (CLEAR, (1, RED)),
+            cells(NOTHING),
         ),
         sort=(age, True),
     )
@@ -187,7 +185,7 @@ def _evidence(told: dashboard.Dashboard, language: Language) -> dashboard.Dashbo
     lag = of_links("time() - max by (link) (pantau_link_evidence_settled_timestamp_seconds)")
     told = told.with_panel(
         panels.graph(
-            Look(
+            Card(
                 say("Umur antrean agen", "Spool age"),
                 say(
                     "Bukti tertua yang masih menunggu di lokasi; sepuluh terlama.",
@@ -203,7 +201,7 @@ def _evidence(told: dashboard.Dashboard, language: Language) -> dashboard.Dashbo
     )
     told = told.with_panel(
         panels.graph(
-            Look(
+            Card(
                 say("Bukti tertinggal", "Evidence behind"),
                 say(
                     "Sejak lubang pertama dalam bukti tiap link; sepuluh terlama.",
@@ -220,7 +218,7 @@ def _evidence(told: dashboard.Dashboard, language: Language) -> dashboard.Dashbo
     gaps = "sum by (link) (max by (link, target) (pantau_link_gap_seconds_total))"
     return told.with_panel(
         panels.bars(
-            Look(
+            Card(
                 say("Pengamatan hilang tercatat", "Listed gaps"),
                 say(
                     "Waktu yang menurut agen tidak terukur, sejak bukti pertama, tiap sasaran.",
@@ -244,7 +242,7 @@ def _instrument(told: dashboard.Dashboard, language: Language) -> dashboard.Dash
     )
     told = told.with_panel(
         panels.bars(
-            Look(
+            Card(
                 say("Kelas jam", "Clock classes"),
                 say("Banyaknya agen tiap kelas.", "Agents of each class."),
                 6,
@@ -261,7 +259,7 @@ def _instrument(told: dashboard.Dashboard, language: Language) -> dashboard.Dash
     )
     told = told.with_panel(
         panels.bars(
-            Look(
+            Card(
                 say("Versi agen", "Versions"),
                 say("Banyaknya agen tiap versi.", "Agents of each version."),
                 6,
@@ -278,7 +276,7 @@ def _instrument(told: dashboard.Dashboard, language: Language) -> dashboard.Dash
     )
     told = told.with_panel(
         panels.graph(
-            Look(
+            Card(
                 say("Keterlambatan kirim", "Slot lateness"),
                 say(
                     "Galat alat ukur sendiri: yang paling terlambat, sepuluh terburuk.",
@@ -293,7 +291,7 @@ def _instrument(told: dashboard.Dashboard, language: Language) -> dashboard.Dash
     )
     return told.with_panel(
         panels.graph(
-            Look(
+            Card(
                 say("Cap waktu", "Time stamps"),
                 say(
                     "Siapa yang mencap waktu pulang-pergi: kernel di kedua ujung, di satu, atau"
