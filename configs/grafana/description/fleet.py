@@ -40,7 +40,7 @@ def whole(language: Language) -> model.Dashboard:
                 " instrument's own error.",
             ),
             since="now-6h",
-            variables=(*frame.places(language), frame.link(language)),
+            variables=(*frame.places(language), frame.links(language)),
         ),
         language,
     )

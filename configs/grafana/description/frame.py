@@ -135,9 +135,10 @@ def provider(language: Language) -> Variable:
 PICKED = 'pantau_link_info{district=~"$district", kind=~"$kind", provider=~"$provider"}'
 
 
-def link(language: Language) -> Variable:
-    """Any of the links that are left."""
-    return many("link", language.say("Link", "Link"), f"label_values({PICKED}, link)")
+def links(language: Language) -> Variable:
+    """Any of the links that are left. Of another name than the one link of a dashboard: a way that
+    keeps variables would else bring `All` there."""
+    return many("links", language.say("Link", "Links"), f"label_values({PICKED}, link)")
 
 
 def one_link(language: Language) -> Variable:

@@ -26,7 +26,7 @@ def whole(language: Language) -> model.Dashboard:
                 " settles it.",
             ),
             since="now-6h",
-            variables=(*frame.places(language), frame.link(language)),
+            variables=(*frame.places(language), frame.links(language)),
         ),
         language,
     )

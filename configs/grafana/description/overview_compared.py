@@ -62,15 +62,15 @@ def providers(told: dashboard.Dashboard, language: Language) -> dashboard.Dashbo
     def summed(metric: str) -> str:
         return f"sum by (provider) ({named(by_link(metric), ('provider',))})"
 
-    lost = queries.lost_ratio("link", matchers='target="hub"', over="1d")
+    lost = by_link('link_target:pantau_link_packets_lost:ratio_increase1h{target="hub"}')
     available = by_link("pantau_link_availability_ratio")
     told = told.with_panel(
         panels.rows(
             Card(
                 say("Penyedia", "Providers"),
                 say(
-                    "Bulan berjalan menurut bukti; kehilangan paket: median link selama sehari.",
-                    "The running month by the evidence; loss: the median link of a day.",
+                    "Bulan berjalan menurut bukti; kehilangan paket: median link dalam satu jam.",
+                    "The running month by the evidence; loss: the median link of an hour.",
                 ),
                 14,
             ),

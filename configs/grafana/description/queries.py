@@ -5,7 +5,7 @@ or a collector scraped by two jobs, do not show a link twice.
 """
 
 PICKED = 'district=~"$district", kind=~"$kind", provider=~"$provider"'
-LINKS = f'link:pantau_link_info:max{{{PICKED}, link=~"$link"}}'
+LINKS = f'link:pantau_link_info:max{{{PICKED}, link=~"$links"}}'
 """The links that the variables name; recorded by configs/prometheus/rules."""
 NODES = 'node:pantau_link_info:max{district=~"$district", kind=~"$kind"}'
 """The nodes that have links, by the variables."""

@@ -23,7 +23,7 @@ def whole(language: Language) -> model.Dashboard:
                 " report.",
             ),
             since="now/M",
-            variables=(*frame.places(language), frame.link(language)),
+            variables=(*frame.places(language), frame.links(language)),
             refresh="1m",
         ),
         language,
