@@ -161,7 +161,11 @@ def test_overrides_and_links_name_columns_that_there_are(dashboard: Dashboard) -
         columns = panel["transformations"][1]["options"]["renameByName"]
         titles = set(columns.values())
         assert len(titles) == len(columns), f"{panel['title']}: two columns of one name"
-        named = {one["matcher"]["options"] for one in panel["fieldConfig"]["overrides"]}
+        named = {
+            one["matcher"]["options"]
+            for one in panel["fieldConfig"]["overrides"]
+            if one["matcher"]["id"] == "byName"
+        }
         assert named <= titles
         for one in panel["options"].get("sortBy", ()):
             assert one["displayName"] in titles

@@ -132,13 +132,11 @@ def _agents(language: Language) -> table.Panel:
         Column(of_nodes(f"({AGE})"), age, "s", (CLEAR, (60, YELLOW), (120, RED)), decimals=0),
         Column(
             of_nodes("max by (node, agent, version) (pantau_agent_info)"),
-            say("Ada", "Present"),
-            "none",
+            mark=True,
         ),
         Column(
             of_nodes("max by (node, agent, class) (pantau_agent_clock_class) == 1"),
-            say("Jam", "Clock"),
-            "none",
+            mark=True,
         ),
         Column(
             by_agent("pantau_agent_clock_error_bound_seconds"),
@@ -227,7 +225,7 @@ def _evidence(told: dashboard.Dashboard, language: Language) -> dashboard.Dashbo
                 ),
                 8,
                 9,
-                "dtdurations",
+                "dtdhms",
                 ((None, GREEN), (1, ORANGE)),
             ),
             Query(f"topk(10, {of_links(gaps)})", "{{link}}"),

@@ -87,8 +87,7 @@ def _now(language: Language) -> Panels:
         Column(
             "max by (node_name, kind, district, provider, medium, pop, circuit)"
             f" (pantau_link_info{{{ONE}}})",
-            say("Ada", "Present"),
-            "none",
+            mark=True,
         ),
     )
     yield panels.number(
@@ -153,7 +152,7 @@ def _now(language: Language) -> Panels:
             ),
             4,
             4,
-            "dtdurations",
+            "s",
             ((None, RED), (0, GREEN)),
         ),
         Query(greatest("pantau_link_downtime_budget_left_seconds")),
@@ -215,7 +214,7 @@ def _site(language: Language) -> Panels:
         Column(
             greatest("pantau_device_uptime_seconds", "target"),
             say("Menyala sejak", "Uptime"),
-            "dtdurations",
+            "dtdhms",
         ),
         Column(
             greatest("pantau_device_interface_oper_status", "target"),
@@ -234,9 +233,7 @@ def _site(language: Language) -> Panels:
             9,
         ),
         {"target": say("Sasaran", "Target"), "address": say("Router pertama", "First hop")},
-        Column(
-            greatest("pantau_path_first_hop_info", "target, address"), say("Ada", "Present"), "none"
-        ),
+        Column(greatest("pantau_path_first_hop_info", "target, address"), mark=True),
         Column(greatest("pantau_path_hops", "target"), say("Lompatan", "Hops"), "none"),
         Column(greatest("pantau_path_changes_total", "target"), say("Berganti", "Changes"), "none"),
     )

@@ -28,7 +28,7 @@ def outages(language: Language) -> Panels:
         Column(
             greatest("pantau_link_period_seconds", "state, cause, charge"),
             say("Lama", "Time"),
-            "dtdurations",
+            "dtdhms",
         ),
         links={
             "cause": (
@@ -65,8 +65,7 @@ def outages(language: Language) -> Panels:
         {"direction": say("Arah", "Direction"), "verdict": say("Putusan", "Verdict")},
         Column(
             f"{greatest('pantau_link_verdict', 'direction, verdict')} == 1",
-            say("Berlaku", "Holds"),
-            "none",
+            mark=True,
         ),
         Column(
             greatest("pantau_link_verdict_evidence_days", "direction"),

@@ -165,8 +165,7 @@ def _history(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboa
             },
             Column(
                 f"max by (alertname, severity, link, node_name, pop) ({ALERTS})",
-                say("Menyala", "Firing"),
-                "none",
+                mark=True,
             ),
         )
     )

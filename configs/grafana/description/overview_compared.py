@@ -19,7 +19,7 @@ def worst(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboard:
                 "Gangguan yang masih berlangsung, menurut yang didengar pusat.",
                 "Outages that last, by what the hub hears.",
             ),
-            "dtdurations",
+            "dtdhms",
             ((None, RED),),
             f"topk(10, {of_links('max by (link) (link:pantau_link_outage_seconds:max)')})",
         ),

@@ -57,6 +57,8 @@ def district_map(language: Language) -> geomap.Panel:
         state,
         [model.DynamicConfigValue(id_val="mappings", value=panels.mapping(frame.states(language)))],
     )
+    exact = [model.DynamicConfigValue(id_val="decimals", value=4)]
+    panel = panel.override_by_regexp("latitude|longitude", exact)
     place = FrameGeometrySource().mode(common.FrameGeometrySourceMode.COORDS)
     layer = (
         MapLayerOptions()

@@ -225,14 +225,16 @@ class Column:
     """One number of each row of a table."""
 
     expression: str
-    title: str
+    title: str = ""
     unit: str = "short"
     steps: Steps = ()
     texts: dict[str, tuple[str, str]] = field(default_factory=dict)
     decimals: int | None = None
+    mark: bool = False
+    """Only its labels are shown: the number is always 1."""
 
 
-def _column_look(column: Column) -> list[model.DynamicConfigValue]:
+def _column_settings(column: Column) -> list[model.DynamicConfigValue]:
     told = [model.DynamicConfigValue(id_val="unit", value=column.unit)]
     if column.decimals is not None:
         told.append(model.DynamicConfigValue(id_val="decimals", value=column.decimals))
@@ -267,12 +269,14 @@ def rows(
     values = (
         ["Value"] if len(columns) == 1 else [f"Value #{_letter(k)}" for k in range(len(columns))]
     )
-    names = dict(labels) | dict(zip(values, (one.title for one in columns), strict=True))
-    for at, column in enumerate(columns):
+    names = dict(labels)
+    for at, (value, column) in enumerate(zip(values, columns, strict=True)):
         panel = panel.with_target(
             asked(Query(column.expression), at, PromQueryFormat.TABLE, instant=True)
         )
-        panel = panel.override_by_name(column.title, _column_look(column))
+        if not column.mark:
+            names[value] = column.title
+            panel = panel.override_by_name(column.title, _column_settings(column))
     panel = panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
     panel = panel.with_transformation(organised(names))
     for label, (title, url) in (links or {}).items():

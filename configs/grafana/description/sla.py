@@ -81,7 +81,7 @@ def _counts(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
                 ),
                 12,
                 4,
-                "dtdurations",
+                "dtdhms",
             ),
             Query(
                 "sum by (charge) ("
@@ -150,7 +150,7 @@ def _providers(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
                 USED,
                 decimals=0,
             ),
-            Column(charged("provider"), say("Putus, penyedia", "Down, provider"), "dtdurations"),
+            Column(charged("provider"), say("Putus, penyedia", "Down, provider"), "dtdhms"),
             Column(
                 over(
                     "sum",
@@ -227,7 +227,7 @@ def _links(language: Language) -> table.Panel:
         Column(
             of_links(by_link("pantau_link_downtime_budget_left_seconds")),
             say("Sisa jatah", "Budget left"),
-            "dtdurations",
+            "s",
             ((None, RED), (0, CLEAR[1])),
         ),
         Column(
@@ -315,7 +315,7 @@ def _burn(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboard:
             Column(
                 f"sum by (provider, state, cause, charge) ({causes})",
                 say("Lama", "Time"),
-                "dtdurations",
+                "dtdhms",
             ),
             sort=(say("Lama", "Time"), True),
         )
