@@ -3,14 +3,20 @@
 import itertools
 import re
 import string
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from collector.audit.states import Cause, Charge, State
+from collector.live import Reason
+from collector.verdict_series import Said
 from configs.grafana import generate
+from configs.grafana.description import terms
 from tests.grafana.dashboards_kit import HOME, ROOT, VARIABLE, Dashboard, dashboards
+from wire.message import End
 
 LANGUAGES = ("id", "en")
 EVERY = [dashboard for language in LANGUAGES for dashboard in dashboards(language)]
@@ -180,6 +186,22 @@ def test_overrides_and_links_name_columns_that_there_are(dashboard: Dashboard) -
             re.findall(r'__data\.fields\["([^"]+)"\]', url) for url in urls
         ):
             assert field in titles
+
+
+@pytest.mark.parametrize(
+    ("terms", "codes"),
+    [
+        (terms.STATES, State),
+        (terms.CAUSES, Cause),
+        (terms.CHARGES, Charge),
+        (terms.VERDICTS, Said),
+        (terms.REASONS, Reason),
+        (terms.ENDS, End),
+    ],
+)
+def test_every_code_of_the_collector_has_words(terms: terms.Terms, codes: Iterable[Any]) -> None:
+    assert list(terms) == list(codes)
+    assert all(len(words) == 2 and all(words) for words in terms.values())
 
 
 def test_grafana_is_told_of_every_folder_and_of_a_datasource() -> None:

@@ -3,10 +3,11 @@
 from grafana_foundation_sdk.builders import dashboard, table
 from grafana_foundation_sdk.models import dashboard as model
 
-from configs.grafana.description import frame, panels
-from configs.grafana.description.panels import GREEN, ORANGE, RED, YELLOW, Card, Column, Query
+from configs.grafana.description import frame, panels, tables
+from configs.grafana.description.panels import GREEN, ORANGE, RED, YELLOW, Card, Query
 from configs.grafana.description.queries import NODES, of_links
 from configs.grafana.description.scales import CLEAR, LAG, NOTHING, cells
+from configs.grafana.description.tables import Column
 from configs.grafana.description.words import Language
 
 SILENT_S = 120
@@ -113,7 +114,7 @@ def _agents(language: Language) -> table.Panel:
     say = language.say
     age = say("Kabar terakhir", "Last status")
     spool = f"{_spool('bytes')} / {_spool('limit_bytes')}"
-    return panels.rows(
+    return tables.rows(
         Card(
             say("Agen", "Agents"),
             say(

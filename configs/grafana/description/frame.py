@@ -7,6 +7,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard as model
 
+from configs.grafana.description import panels
 from configs.grafana.description.panels import GREEN, GREY, RED, SOURCE
 from configs.grafana.description.words import Language
 
@@ -162,7 +163,7 @@ def to_link(language: Language, field: str) -> str:
     )
 
 
-def states(language: Language) -> dict[str, tuple[str, str]]:
+def states(language: Language) -> panels.Texts:
     """Live states, as `queries.state` numbers them."""
     say = language.say
     return {

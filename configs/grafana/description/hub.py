@@ -3,10 +3,11 @@
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
-from configs.grafana.description import frame, panels
-from configs.grafana.description.panels import GREEN, ORANGE, RED, YELLOW, Card, Column, Query
+from configs.grafana.description import frame, panels, tables
+from configs.grafana.description.panels import GREEN, ORANGE, RED, YELLOW, Card, Query
 from configs.grafana.description.queries import milliseconds
 from configs.grafana.description.scales import NOTHING
+from configs.grafana.description.tables import Column
 from configs.grafana.description.words import Language
 
 OWN = "pantau_collector"
@@ -180,7 +181,7 @@ def _ingest(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
         )
     )
     return told.with_panel(
-        panels.rows(
+        tables.rows(
             Card(
                 say("Pembacaan", "Scrapes"),
                 say("Lama dan besarnya tiap pembacaan.", "How long and how large each scrape is."),
@@ -291,7 +292,7 @@ def _passed_on(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
         )
     )
     told = told.with_panel(
-        panels.rows(
+        tables.rows(
             Card(
                 say("Data susulan", "Late data"),
                 say(

@@ -3,10 +3,19 @@
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
-from configs.grafana.description import frame, link_evidence, link_quality, panels, queries
+from configs.grafana.description import (
+    frame,
+    link_evidence,
+    link_quality,
+    panels,
+    queries,
+    tables,
+    terms,
+)
 from configs.grafana.description.one_link import ONE, SCRAPED, SETTLED, Panels, greatest
-from configs.grafana.description.panels import GREEN, GREY, RED, YELLOW, Card, Column, Query
+from configs.grafana.description.panels import GREEN, GREY, RED, YELLOW, Card, Query
 from configs.grafana.description.scales import CODES
+from configs.grafana.description.tables import Column
 from configs.grafana.description.words import Language
 
 
@@ -68,7 +77,7 @@ def whole(language: Language) -> model.Dashboard:
 
 def _now(language: Language) -> Panels:
     say = language.say
-    yield panels.rows(
+    yield tables.rows(
         Card(
             "$link",
             say("Apa link ini, menurut inventaris.", "What the link is, by the inventory."),
@@ -102,18 +111,19 @@ def _now(language: Language) -> Panels:
         Query(queries.state(ONE)),
         texts=frame.states(language),
     )
-    yield panels.words(
+    why = panels.words(
         Card(
             say("Sebab keadaan itu", "Why"),
             say(
-                "heard: didengar pusat; silent: senyap tanpa saksi; lainnya di docs/metrics.md.",
-                "heard by the hub; silent without a witness; the others are in docs/metrics.md.",
+                "Dari mana keadaan itu diketahui (docs/metrics.md).",
+                "From what that state is known (docs/metrics.md).",
             ),
             4,
             4,
         ),
         Query(f"max by (reason) (pantau_link_state_reason{{{ONE}}}) == 1", "{{reason}}"),
     )
+    yield panels.renamed(why, terms.told(terms.REASONS, language))
     yield panels.number(
         Card(
             say("Terdengar", "Last heard"),
@@ -195,7 +205,7 @@ def _site(language: Language) -> Panels:
         ),
         Query(greatest("pantau_site_battery_ratio", "target"), "{{target}}", SETTLED),
     )
-    yield panels.rows(
+    yield tables.rows(
         Card(
             say("Perangkat", "Device"),
             say(
@@ -223,7 +233,7 @@ def _site(language: Language) -> Panels:
             texts={"1": (say("naik", "up"), GREEN), "2": (say("turun", "down"), RED)},
         ),
     )
-    yield panels.rows(
+    yield tables.rows(
         Card(
             say("Jalur", "Path"),
             say(

@@ -1,15 +1,16 @@
 """Link: what the evidence says of it, by cause and at its true time, and the verdict."""
 
-from configs.grafana.description import panels
+from configs.grafana.description import panels, tables, terms
 from configs.grafana.description.one_link import AIMED, ONE, SETTLED, Panels, greatest
-from configs.grafana.description.panels import GREEN, ORANGE, RED, Card, Column, Query
+from configs.grafana.description.panels import GREEN, ORANGE, RED, Card, Query
 from configs.grafana.description.queries import milliseconds
+from configs.grafana.description.tables import Column
 from configs.grafana.description.words import Language
 
 
 def outages(language: Language) -> Panels:
     say = language.say
-    yield panels.rows(
+    yield tables.rows(
         Card(
             say("Waktu bulan ini menurut sebab", "This month by cause"),
             say(
@@ -36,9 +37,14 @@ def outages(language: Language) -> Panels:
                 "${hub}/api/v1/links/${link}/outages",
             )
         },
+        texts={
+            "state": terms.told(terms.STATES, language),
+            "cause": terms.told(terms.CAUSES, language),
+            "charge": terms.told(terms.CHARGES, language),
+        },
         sort=(say("Lama", "Time"), True),
     )
-    yield panels.bars(
+    yield tables.rows(
         Card(
             say("Banyaknya gangguan", "Outages"),
             say(
@@ -47,11 +53,18 @@ def outages(language: Language) -> Panels:
             ),
             6,
             8,
-            "none",
         ),
-        Query(greatest("pantau_link_outages_total", "state, cause"), "{{state}} {{cause}}"),
+        {"state": say("Keadaan", "State"), "cause": say("Sebab", "Cause")},
+        Column(
+            greatest("pantau_link_outages_total", "state, cause"), say("Banyaknya", "Count"), "none"
+        ),
+        texts={
+            "state": terms.told(terms.STATES, language),
+            "cause": terms.told(terms.CAUSES, language),
+        },
+        sort=(say("Banyaknya", "Count"), True),
     )
-    yield panels.rows(
+    yield tables.rows(
         Card(
             say("Putusan dedicated", "Verdict: dedicated or not"),
             say(
@@ -78,6 +91,7 @@ def outages(language: Language) -> Panels:
             say("Sejak", "Since"),
             "dateTimeAsIso",
         ),
+        texts={"verdict": terms.told(terms.VERDICTS, language)},
     )
 
 
@@ -88,7 +102,7 @@ def settled(language: Language) -> Panels:
         " (docs/backfill.md).",
         "Settled evidence at its own time, if the collector sends it (docs/backfill.md).",
     )
-    yield panels.graph(
+    seconds = panels.graph(
         Card(say("Detik tiap keadaan", "Seconds of each state"), colours, 12, 8, "s"),
         Query(
             f"sum by (state) (sum_over_time(pantau_settled_state_seconds{{{ONE}}}[$__interval]))",
@@ -97,6 +111,7 @@ def settled(language: Language) -> Panels:
         ),
         stacked=True,
     )
+    yield panels.renamed(seconds, terms.told(terms.STATES, language))
     lost = [
         Query(
             f"sum by (link) (sum_over_time({lost}{{{matchers}}}[$__interval]))"

@@ -1,10 +1,11 @@
 """Link: how its packets fare, as scraped, and what it carries against what was promised."""
 
-from configs.grafana.description import panels, queries
+from configs.grafana.description import panels, queries, tables, terms
 from configs.grafana.description.one_link import AIMED, ONE, SCRAPED, SETTLED, Panels, greatest
-from configs.grafana.description.panels import GREEN, RED, Card, Column, Query
+from configs.grafana.description.panels import GREEN, RED, Card, Query
 from configs.grafana.description.queries import bits, milliseconds
 from configs.grafana.description.scales import LOSS
+from configs.grafana.description.tables import Column
 from configs.grafana.description.words import Language
 
 
@@ -168,7 +169,7 @@ def throughput(language: Language) -> Panels:
         ),
         most=1.2,
     )
-    yield panels.rows(
+    yield tables.rows(
         Card(
             say("Uji laju", "Throughput tests"),
             say("Uji terakhir yang dihitung, tiap arah.", "The newest test that counts, each way."),
@@ -197,7 +198,7 @@ def throughput(language: Language) -> Panels:
             "dateTimeAsIso",
         ),
     )
-    yield panels.bars(
+    ends = panels.bars(
         Card(
             say("Apa jadinya uji", "What became of tests"),
             say(
@@ -210,6 +211,7 @@ def throughput(language: Language) -> Panels:
         ),
         Query(greatest("pantau_link_throughput_tests_total", "outcome"), "{{outcome}}"),
     )
+    yield panels.renamed(ends, terms.told(terms.ENDS, language))
     yield panels.number(
         Card(
             say("Jatah data uji bulan ini", "Data budget of tests"),

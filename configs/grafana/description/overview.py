@@ -3,10 +3,18 @@
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
-from configs.grafana.description import frame, overview_compared, overview_links, panels, queries
-from configs.grafana.description.panels import GREEN, GREY, RED, Card, Column, Query
+from configs.grafana.description import (
+    frame,
+    overview_compared,
+    overview_links,
+    panels,
+    queries,
+    tables,
+)
+from configs.grafana.description.panels import GREEN, GREY, RED, Card, Query
 from configs.grafana.description.queries import by_link, of_links
 from configs.grafana.description.scales import CODES, NOTHING
+from configs.grafana.description.tables import Column
 from configs.grafana.description.words import Language
 
 ALERTS = 'ALERTS{alertname=~"Pantau.+", alertstate="firing", severity!="none"}'
@@ -146,7 +154,7 @@ def _history(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboa
         )
     )
     return told.with_panel(
-        panels.rows(
+        tables.rows(
             Card(
                 say("Alarm", "Alerts"),
                 say(

@@ -2,10 +2,11 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
-from configs.grafana.description import panels, queries
-from configs.grafana.description.panels import ORANGE, RED, Card, Column, Query
+from configs.grafana.description import panels, queries, tables
+from configs.grafana.description.panels import ORANGE, RED, Card, Query
 from configs.grafana.description.queries import by_link, named, of_links
 from configs.grafana.description.scales import CLEAR, LOSS, NOTHING, USED, cells
+from configs.grafana.description.tables import Column
 from configs.grafana.description.words import Language
 
 
@@ -65,7 +66,7 @@ def providers(told: dashboard.Dashboard, language: Language) -> dashboard.Dashbo
     lost = by_link('link_target:pantau_link_packets_lost:ratio_increase1h{target="hub"}')
     available = by_link("pantau_link_availability_ratio")
     told = told.with_panel(
-        panels.rows(
+        tables.rows(
             Card(
                 say("Penyedia", "Providers"),
                 say(
@@ -109,7 +110,7 @@ def providers(told: dashboard.Dashboard, language: Language) -> dashboard.Dashbo
         )
     )
     return told.with_panel(
-        panels.rows(
+        tables.rows(
             Card(
                 "PoP",
                 say(

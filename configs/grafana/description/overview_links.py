@@ -7,10 +7,11 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.geomap import TooltipMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from configs.grafana.description import frame, panels, queries
-from configs.grafana.description.panels import GREEN, ORANGE, YELLOW, Card, Column, Query
+from configs.grafana.description import frame, panels, queries, tables
+from configs.grafana.description.panels import GREEN, ORANGE, YELLOW, Card, Query
 from configs.grafana.description.queries import by_link, named, of_links
 from configs.grafana.description.scales import CLEAR, CODES, LOSS, USED, cells
+from configs.grafana.description.tables import Column
 from configs.grafana.description.words import Language
 
 
@@ -52,7 +53,7 @@ def district_map(language: Language) -> geomap.Panel:
         "Value #C": "longitude",
     }
     panel = panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
-    panel = panel.with_transformation(panels.organised(names))
+    panel = panel.with_transformation(tables.organised(names))
     panel = panel.override_by_name(
         state,
         [model.DynamicConfigValue(id_val="mappings", value=panels.mapping(frame.states(language)))],
@@ -93,7 +94,7 @@ def links(language: Language) -> table.Panel:
     say = language.say
     where = say("Link", "Link")
     state = say("Keadaan", "State")
-    return panels.rows(
+    return tables.rows(
         Card(
             say("Semua link", "All links"),
             say(

@@ -4,8 +4,8 @@ Every panel has a title, says in its description what it answers and by which ro
 come, and has a unit; every query goes to the datasource that the variable names.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 
 from grafana_foundation_sdk.builders import (
@@ -15,7 +15,6 @@ from grafana_foundation_sdk.builders import (
     prometheus,
     stat,
     statetimeline,
-    table,
     timeseries,
 )
 from grafana_foundation_sdk.builders.common import (
@@ -23,7 +22,6 @@ from grafana_foundation_sdk.builders.common import (
     ReduceDataOptions,
     ScaleDistributionConfig,
     StackingConfig,
-    TableSortByFieldState,
     VizLegendOptions,
     VizTooltipOptions,
 )
@@ -38,6 +36,8 @@ SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN, YELLOW, ORANGE, RED, GREY, BLUE = "green", "yellow", "orange", "red", "#8e8e8e", "blue"
 Steps = Sequence[tuple[float | None, str]]
 """Thresholds: from which value on which colour; the first from None."""
+Texts = Mapping[str, tuple[str, str | None]]
+"""Of values or codes, what is shown, and in which colour."""
 PLAIN: Steps = ((None, BLUE),)
 
 
@@ -80,13 +80,14 @@ class Query:
     """No step shorter than this."""
 
 
-def _letter(number: int) -> str:
+def letter(number: int) -> str:
+    """By which the query of this number is known."""
     return chr(ord("A") + number)
 
 
 def asked(query: Query, number: int, form: PromQueryFormat, *, instant: bool) -> Builder[Dataquery]:
     """The query as the datasource takes it."""
-    told = prometheus.Dataquery().expr(query.expression).ref_id(_letter(number)).format(form)
+    told = prometheus.Dataquery().expr(query.expression).ref_id(letter(number)).format(form)
     told = told.instant() if instant else told.range()
     told = told.datasource(SOURCE)
     if query.legend:
@@ -100,7 +101,7 @@ def thresholds(steps: Steps) -> dashboard.ThresholdsConfig:
     return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(told)
 
 
-def mapping(texts: dict[str, tuple[str, str]]) -> list[model.ValueMapping]:
+def mapping(texts: Texts) -> list[model.ValueMapping]:
     """Values to a text and a colour each."""
     return [
         model.ValueMap(
@@ -112,7 +113,8 @@ def mapping(texts: dict[str, tuple[str, str]]) -> list[model.ValueMapping]:
     ]
 
 
-def _dressed(panel: Panel, card: Card) -> Panel:
+def dressed(panel: Panel, card: Card) -> Panel:
+    """The panel with what its card says."""
     return (
         panel.title(card.title)
         .description(card.about)
@@ -131,11 +133,11 @@ def _by_thresholds() -> dashboard.FieldColor:
 def number(
     card: Card,
     *queries: Query,
-    texts: dict[str, tuple[str, str]] | None = None,
+    texts: Texts | None = None,
     graph: bool = False,
 ) -> stat.Panel:
     """Numbers that are true now, coloured by their thresholds."""
-    panel = _dressed(stat.Panel(), card).color_scheme(_by_thresholds())
+    panel = dressed(stat.Panel(), card).color_scheme(_by_thresholds())
     graphs = common.BigValueGraphMode.AREA if graph else common.BigValueGraphMode.NONE
     panel = panel.graph_mode(graphs).reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
     coloured = common.BigValueColorMode.BACKGROUND if texts else common.BigValueColorMode.VALUE
@@ -147,6 +149,26 @@ def number(
     return panel
 
 
+class Named(Sized, Protocol):
+    """A panel whose series can be overridden by their names."""
+
+    def override_by_name(self, name: str, properties: list[model.DynamicConfigValue]) -> Self: ...
+
+
+Series = TypeVar("Series", bound=Named)
+
+
+def renamed(panel: Series, texts: Texts) -> Series:
+    """The same, with series that are called by a code shown by its words and in its colour."""
+    for code, (text, colour) in texts.items():
+        told = [model.DynamicConfigValue(id_val="displayName", value=text)]
+        if colour is not None:
+            fixed = {"mode": "fixed", "fixedColor": colour}
+            told.append(model.DynamicConfigValue(id_val="color", value=fixed))
+        panel = panel.override_by_name(code, told)
+    return panel
+
+
 def words(card: Card, query: Query) -> stat.Panel:
     """Names of the series that there are now, their labels being what is asked."""
     return number(card, query).text_mode(common.BigValueTextMode.NAME)
@@ -154,7 +176,7 @@ def words(card: Card, query: Query) -> stat.Panel:
 
 def bars(card: Card, *queries: Query, most: float | None = None) -> bargauge.Panel:
     """The series of now side by side."""
-    panel = _dressed(bargauge.Panel(), card).color_scheme(_by_thresholds()).min(0)
+    panel = dressed(bargauge.Panel(), card).color_scheme(_by_thresholds()).min(0)
     panel = panel.orientation(common.VizOrientation.HORIZONTAL)
     panel = panel.display_mode(common.BarGaugeDisplayMode.BASIC)
     panel = panel.reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
@@ -169,7 +191,7 @@ def graph(
     card: Card, *queries: Query, stacked: bool = False, floor: float | None = 0
 ) -> timeseries.Panel:
     """Series over time. Thresholds are drawn if there are any."""
-    panel = _dressed(timeseries.Panel(), card).line_width(1)
+    panel = dressed(timeseries.Panel(), card).line_width(1)
     panel = panel.fill_opacity(60 if stacked else 8)
     panel = panel.show_points(common.VisibilityMode.AUTO)
     legend = VizLegendOptions().show_legend(True).display_mode(common.LegendDisplayMode.LIST)
@@ -195,9 +217,9 @@ def logarithmic(panel: timeseries.Panel) -> timeseries.Panel:
     )
 
 
-def timeline(card: Card, *queries: Query, texts: dict[str, tuple[str, str]]) -> statetimeline.Panel:
+def timeline(card: Card, *queries: Query, texts: Texts) -> statetimeline.Panel:
     """States over time, one row a series."""
-    panel = _dressed(statetimeline.Panel(), card).color_scheme(_by_thresholds())
+    panel = dressed(statetimeline.Panel(), card).color_scheme(_by_thresholds())
     panel = panel.mappings(mapping(texts)).merge_values(True).row_height(0.8).line_width(0)
     panel = panel.show_value(common.VisibilityMode.NEVER).per_page(20)
     panel = panel.legend(
@@ -214,87 +236,7 @@ def timeline(card: Card, *queries: Query, texts: dict[str, tuple[str, str]]) -> 
 def smoke(card: Card, query: Query) -> heatmap.Panel:
     """A histogram over time: how many values in which bucket."""
     colour = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Blues").steps(64)
-    panel = _dressed(heatmap.Panel(), card).calculate(False).color(colour)
+    panel = dressed(heatmap.Panel(), card).calculate(False).color(colour)
     panel = panel.y_axis(heatmap.YAxisConfig().unit(card.unit)).cell_gap(0)
     panel = panel.cell_values(heatmap.CellValues().unit("short"))
     return panel.with_target(asked(query, 0, PromQueryFormat.HEATMAP, instant=False))
-
-
-@dataclass(frozen=True)
-class Column:
-    """One number of each row of a table."""
-
-    expression: str
-    title: str = ""
-    unit: str = "short"
-    steps: Steps = ()
-    texts: dict[str, tuple[str, str]] = field(default_factory=dict)
-    decimals: int | None = None
-    mark: bool = False
-    """Only its labels are shown: the number is always 1."""
-
-
-def _column_settings(column: Column) -> list[model.DynamicConfigValue]:
-    told = [model.DynamicConfigValue(id_val="unit", value=column.unit)]
-    if column.decimals is not None:
-        told.append(model.DynamicConfigValue(id_val="decimals", value=column.decimals))
-    if column.texts:
-        told.append(model.DynamicConfigValue(id_val="mappings", value=mapping(column.texts)))
-    if column.steps:
-        told.append(
-            model.DynamicConfigValue(id_val="thresholds", value=thresholds(column.steps).build())
-        )
-    if column.texts or column.steps:
-        cell = common.TableColoredBackgroundCellOptions(
-            mode=common.TableCellBackgroundDisplayMode.BASIC
-        )
-        told.append(model.DynamicConfigValue(id_val="custom.cellOptions", value=cell))
-    return told
-
-
-def rows(
-    card: Card,
-    labels: dict[str, str],
-    *columns: Column,
-    links: dict[str, tuple[str, str]] | None = None,
-    sort: tuple[str, bool] | None = None,
-) -> table.Panel:
-    """A table of what is true now: label columns (by label, their titles), then numbers.
-
-    Rows are put together by the labels that the queries share, so only the first query may have
-    labels that the others lack. `links`: of a label, a title and a URL to follow. `sort`: a title,
-    and whether the largest comes first.
-    """
-    panel = _dressed(table.Panel(), card).show_header(True).cell_height(common.TableCellHeight.SM)
-    values = (
-        ["Value"] if len(columns) == 1 else [f"Value #{_letter(k)}" for k in range(len(columns))]
-    )
-    names = dict(labels)
-    for at, (value, column) in enumerate(zip(values, columns, strict=True)):
-        panel = panel.with_target(
-            asked(Query(column.expression), at, PromQueryFormat.TABLE, instant=True)
-        )
-        if not column.mark:
-            names[value] = column.title
-            panel = panel.override_by_name(column.title, _column_settings(column))
-    panel = panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
-    panel = panel.with_transformation(organised(names))
-    for label, (title, url) in (links or {}).items():
-        told = [model.DynamicConfigValue(id_val="links", value=[{"title": title, "url": url}])]
-        panel = panel.override_by_name(labels[label], told)
-    if sort is not None:
-        panel = panel.sort_by([TableSortByFieldState().display_name(sort[0]).desc(sort[1])])
-    return panel
-
-
-def organised(names: dict[str, str]) -> model.DataTransformerConfig:
-    """Only these fields, in this order, by these names."""
-    return model.DataTransformerConfig(
-        id_val="organize",
-        options={
-            "includeByName": {name: True for name in names},
-            "excludeByName": {"Time": True},
-            "indexByName": {name: at for at, name in enumerate(names)},
-            "renameByName": names,
-        },
-    )

@@ -3,10 +3,11 @@
 from grafana_foundation_sdk.builders import dashboard, table
 from grafana_foundation_sdk.models import dashboard as model
 
-from configs.grafana.description import frame, panels, queries
-from configs.grafana.description.panels import GREEN, GREY, ORANGE, RED, Card, Column, Query
+from configs.grafana.description import frame, panels, queries, tables, terms
+from configs.grafana.description.panels import GREEN, GREY, ORANGE, RED, Card, Query
 from configs.grafana.description.queries import by_link, milliseconds, named, of_links
 from configs.grafana.description.scales import BURN, CLEAR, NOTHING, USED, cells
+from configs.grafana.description.tables import Column
 from configs.grafana.description.words import Language
 
 
@@ -71,30 +72,28 @@ def _counts(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
     ):
         card = Card(title, about, 4, 4, "none", steps)
         told = told.with_panel(panels.number(card, Query(f"sum({of_links(_standing(one))})")))
-    return told.with_panel(
-        panels.bars(
-            Card(
-                say("Waktu putus yang dibebankan", "Downtime charged"),
-                say(
-                    "Bulan berjalan, menurut kepada siapa dibebankan.",
-                    "The running month, by whose time it is.",
-                ),
-                12,
-                4,
-                "dtdhms",
+    charged = panels.bars(
+        Card(
+            say("Waktu putus yang dibebankan", "Downtime charged"),
+            say(
+                "Bulan berjalan, menurut kepada siapa dibebankan.",
+                "The running month, by whose time it is.",
             ),
-            Query(
-                "sum by (charge) ("
-                + named(
-                    "max by (link, state, cause, charge)"
-                    ' (pantau_link_period_seconds{state="down"})',
-                    ("provider",),
-                )
-                + ")",
-                "{{charge}}",
-            ),
-        )
+            12,
+            4,
+            "dtdhms",
+        ),
+        Query(
+            "sum by (charge) ("
+            + named(
+                'max by (link, state, cause, charge) (pantau_link_period_seconds{state="down"})',
+                ("provider",),
+            )
+            + ")",
+            "{{charge}}",
+        ),
     )
+    return told.with_panel(panels.renamed(charged, terms.told(terms.CHARGES, language)))
 
 
 def _providers(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboard:
@@ -109,7 +108,7 @@ def _providers(told: dashboard.Dashboard, language: Language) -> dashboard.Dashb
         return f"{some} or 0 * {over('sum', _standing('met'))}"
 
     return told.with_panel(
-        panels.rows(
+        tables.rows(
             Card(
                 say("Penyedia", "Providers"),
                 say(
@@ -168,7 +167,7 @@ def _links(language: Language) -> table.Panel:
     say = language.say
     where = "Link"
     used = say("Jatah terpakai", "Budget used")
-    return panels.rows(
+    return tables.rows(
         Card(
             say("Link bulan ini", "Links this month"),
             say(
@@ -296,7 +295,7 @@ def _burn(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboard:
         ("provider",),
     )
     return told.with_panel(
-        panels.rows(
+        tables.rows(
             Card(
                 say("Sebab waktu yang tidak naik", "Causes of time that was not up"),
                 say(
@@ -317,6 +316,11 @@ def _burn(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboard:
                 say("Lama", "Time"),
                 "dtdhms",
             ),
+            texts={
+                "state": terms.told(terms.STATES, language),
+                "cause": terms.told(terms.CAUSES, language),
+                "charge": terms.told(terms.CHARGES, language),
+            },
             sort=(say("Lama", "Time"), True),
         )
     )
