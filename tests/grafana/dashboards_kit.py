@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
 HOME = ROOT / "configs" / "grafana"
-VARIABLE = re.compile(r"\$(?:\{(\w+)(?::\w+)?\}|(\w+))")
+VARIABLE = re.compile(r"\$(?:\{(\w+)(?:\.[^}:]+)?(?::\w+)?\}|(\w+))")
 
 
 class Asked(NamedTuple):
@@ -53,8 +53,16 @@ class Dashboard:
 
     def links(self) -> Iterator[str]:
         """URLs that panels and the dashboard lead to."""
-        text = json.dumps(self.told)
-        yield from re.findall(r'"url": "([^"]+)"', text)
+        yield from _urls(self.told)
+
+
+def _urls(told: Any) -> Iterator[str]:
+    if isinstance(told, dict):
+        if isinstance(told.get("url"), str):
+            yield told["url"]
+        told = list(told.values())
+    for inner in told if isinstance(told, list) else ():
+        yield from _urls(inner)
 
 
 def dashboards(language: str) -> list[Dashboard]:

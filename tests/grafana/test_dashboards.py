@@ -21,7 +21,10 @@ from wire.message import End
 LANGUAGES = ("id", "en")
 EVERY = [dashboard for language in LANGUAGES for dashboard in dashboards(language)]
 OF_PROMETHEUS = {"up", "ALERTS", "scrape_duration_seconds", "scrape_samples_scraped"}
-BY_GRAFANA = {"__range", "__rate_interval", "__interval", "__url_time_range", "__data"}
+BY_GRAFANA = {
+    *("__range", "__rate_interval", "__interval"),
+    *("__url_time_range", "__data", "__field"),
+}
 METRIC = re.compile(r"\b((?:\w+:)?(?:pantau_\w+|up|ALERTS|scrape_\w+)(?::\w+)?)(?=[{\[)])")
 PAIRS = list(zip(dashboards("id"), dashboards("en"), strict=True))
 
@@ -210,11 +213,11 @@ def test_grafana_is_told_of_every_folder_and_of_a_datasource() -> None:
 
     providers = told("dashboards")["providers"]
     paths = [one["options"]["path"] for one in providers]
-    assert paths == [f"$PANTAU_DASHBOARDS/{language}" for language in LANGUAGES]
+    assert paths == [f"${{PANTAU_DASHBOARDS}}/{language}" for language in LANGUAGES]
     assert all((HOME / "dashboards" / language).is_dir() for language in LANGUAGES)
     assert len({one["name"] for one in providers}) == len({one["folder"] for one in providers}) == 2
     (source,) = told("datasources")["datasources"]
-    assert (source["type"], source["url"]) == ("prometheus", "$PANTAU_PROMETHEUS_URL")
+    assert (source["type"], source["url"]) == ("prometheus", "${PANTAU_PROMETHEUS_URL}")
     scraped = yaml.safe_load((ROOT / "configs" / "prometheus" / "prometheus.yml").read_text())
     assert source["jsonData"]["timeInterval"] == scraped["global"]["scrape_interval"]
 

@@ -152,14 +152,24 @@ def places(language: Language) -> tuple[Variable, ...]:
     return district(language), kind(language), provider(language)
 
 
-def to_link(language: Language, field: str) -> str:
-    """URL of the dashboard of the link that this field of a row names."""
-    known = "&".join(
-        f"${{{name}:queryparam}}" for name in ("datasource", "district", "kind", "provider")
-    )
+_KEPT = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "kind", "provider"))
+ROW, SERIES = '__data.fields["{}"]', "__field.labels.{}"
+"""Where a way finds its end: in a column of the row, or in a label of the series."""
+
+
+def to_link(language: Language, place: str) -> str:
+    """URL of the dashboard of the link whose name is at this place."""
     return (
-        f"/d/{LINK}{language.suffix}?var-link=${{__data.fields[{field}]:percentencode}}"
-        f"&{known}&${{__url_time_range}}"
+        f"/d/{LINK}{language.suffix}?var-link=${{{place}:percentencode}}"
+        f"&${{district:queryparam}}&{_KEPT}&${{__url_time_range}}"
+    )
+
+
+def to_district(language: Language, place: str) -> str:
+    """URL of the overview of the district whose name is at this place."""
+    return (
+        f"/d/{OVERVIEW}{language.suffix}?var-district=${{{place}:percentencode}}"
+        f"&{_KEPT}&${{__url_time_range}}"
     )
 
 

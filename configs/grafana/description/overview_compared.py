@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
-from configs.grafana.description import panels, queries, tables
+from configs.grafana.description import frame, panels, queries, tables
 from configs.grafana.description.panels import ORANGE, RED, Card, Query
 from configs.grafana.description.queries import by_link, named, of_links
 from configs.grafana.description.scales import CLEAR, LOSS, NOTHING, USED, cells
@@ -50,7 +50,10 @@ def worst(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboard:
         ),
     ):
         card = Card(title, about, 6, 9, unit, steps)
-        told = told.with_panel(panels.bars(card, Query(expression, "{{link}}")))
+        way = dashboard.DashboardLink(say("Buka link", "Open the link"))
+        way = way.url(frame.to_link(language, frame.SERIES.format("link")))
+        bars = panels.bars(card, Query(expression, "{{link}}")).data_links([way])
+        told = told.with_panel(bars)
     return told
 
 

@@ -52,11 +52,20 @@ def district_map(language: Language) -> geomap.Panel:
         "Value #B": "latitude",
         "Value #C": "longitude",
     }
+    way = {
+        "title": say("Kecamatan ini", "This district"),
+        "url": frame.to_district(language, frame.ROW.format(names["district"])),
+    }
     panel = panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
     panel = panel.with_transformation(tables.organised(names))
     panel = panel.override_by_name(
         state,
-        [model.DynamicConfigValue(id_val="mappings", value=panels.mapping(frame.states(language)))],
+        [
+            model.DynamicConfigValue(
+                id_val="mappings", value=panels.mapping(frame.states(language))
+            ),
+            model.DynamicConfigValue(id_val="links", value=[way]),
+        ],
     )
     exact = [model.DynamicConfigValue(id_val="decimals", value=4)]
     panel = panel.override_by_regexp("latitude|longitude", exact)
@@ -139,6 +148,11 @@ def links(language: Language) -> table.Panel:
             USED,
             decimals=0,
         ),
-        links={"link": (say("Buka link", "Open the link"), frame.to_link(language, f'"{where}"'))},
+        links={
+            "link": (
+                say("Buka link", "Open the link"),
+                frame.to_link(language, frame.ROW.format(where)),
+            )
+        },
         sort=(state, True),
     )

@@ -248,7 +248,12 @@ def _links(language: Language) -> table.Panel:
             say("Berakhir", "Ends"),
             "dateTimeAsIso",
         ),
-        links={"link": (say("Buka link", "Open the link"), frame.to_link(language, f'"{where}"'))},
+        links={
+            "link": (
+                say("Buka link", "Open the link"),
+                frame.to_link(language, frame.ROW.format(where)),
+            )
+        },
         sort=(used, True),
     )
 
