@@ -14,7 +14,11 @@ import pytest
 from tests.grafana.dashboards_kit import Asked, Dashboard, dashboards, filled
 from tests.grafana.played import PLACES, Played, Prometheus, playing
 
-pytestmark = [pytest.mark.prometheus, pytest.mark.xdist_group("grafana")]
+pytestmark = [
+    pytest.mark.prometheus,
+    pytest.mark.xdist_group("grafana"),
+    pytest.mark.timeout(400),
+]
 ALL = ".*"
 STEP_S = {None: 30, "30s": 30, "1m": 60, "2m": 120}
 WINDOW_S = 3600

@@ -177,7 +177,7 @@ def states(language: Language) -> panels.Texts:
     """Live states, as `queries.state` numbers them."""
     say = language.say
     return {
-        "0": (say("Naik", "Up"), GREEN),
+        "0": (say("Hidup", "Up"), GREEN),
         "1": (say("Tidak diketahui", "Unknown"), GREY),
         "2": (say("Putus", "Down"), RED),
     }

@@ -186,7 +186,7 @@ def _now(language: Language) -> Panels:
             SCRAPED,
         ),
         texts={
-            "0": (say("Naik / menyala", "Up / on"), GREEN),
+            "0": (say("Hidup / menyala", "Up / on"), GREEN),
             "1": (say("Tidak diketahui", "Unknown"), GREY),
             "2": (say("Putus / padam", "Down / off"), RED),
         },
@@ -209,7 +209,7 @@ def _site(language: Language) -> Panels:
         Card(
             say("Perangkat", "Device"),
             say(
-                "Yang dikatakan perangkat lewat SNMP; antarmuka 1 naik, 2 turun.",
+                "Yang dikatakan perangkat lewat SNMP; antarmuka 1 aktif, 2 mati.",
                 "What the device says by SNMP; interface 1 up, 2 down.",
             ),
             9,
@@ -230,7 +230,7 @@ def _site(language: Language) -> Panels:
             greatest("pantau_device_interface_oper_status", "target"),
             say("Antarmuka", "Interface"),
             "none",
-            texts={"1": (say("naik", "up"), GREEN), "2": (say("turun", "down"), RED)},
+            texts={"1": (say("aktif", "up"), GREEN), "2": (say("mati", "down"), RED)},
         ),
     )
     yield tables.rows(

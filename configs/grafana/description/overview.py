@@ -56,7 +56,7 @@ def _counts(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
     for state, title, about, steps in (
         (
             "up",
-            say("Link naik", "Links up"),
+            say("Link hidup", "Links up"),
             say("Link yang sekarang didengar pusat.", "Links that the hub hears now."),
             ((None, GREEN),),
         ),
@@ -139,7 +139,7 @@ def _history(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboa
     told = told.with_panel(
         panels.timeline(
             Card(
-                say("Link yang tidak selalu naik", "Links that were not always up"),
+                say("Link yang tidak selalu hidup", "Links that were not always up"),
                 say(
                     "Keadaan langsung link yang dalam waktu ini pernah putus atau senyap.",
                     "The live state of the links that were down or silent some time in this range.",

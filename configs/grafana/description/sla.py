@@ -55,7 +55,7 @@ def _counts(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboar
             "breached",
             say("Target dilanggar", "Targets missed"),
             say(
-                "Link yang tak lagi dapat memenuhinya sekalipun yang tak diketahui dianggap naik.",
+                "Link yang tak lagi dapat memenuhinya sekalipun yang tak diketahui dianggap hidup.",
                 "Links that miss it even if all unknown time was up.",
             ),
             NOTHING,
@@ -267,7 +267,7 @@ def _burn(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboard:
             Card(
                 say("Jatah terpakai sepanjang bulan", "Budget used over the month"),
                 say(
-                    "Sepuluh link terburuk; turun bila bukti susulan membebaskan penyedia.",
+                    "Sepuluh link terburuk; berkurang bila bukti susulan membebaskan penyedia.",
                     "The worst ten links; it falls where late evidence clears the provider.",
                 ),
                 12,
@@ -302,7 +302,7 @@ def _burn(told: dashboard.Dashboard, language: Language) -> dashboard.Dashboard:
     return told.with_panel(
         tables.rows(
             Card(
-                say("Sebab waktu yang tidak naik", "Causes of time that was not up"),
+                say("Sebab waktu yang tidak hidup", "Causes of time that was not up"),
                 say(
                     "Bulan berjalan, semua link yang dipilih, menurut sebab dan beban.",
                     "The running month, all links that are picked, by cause and charge.",

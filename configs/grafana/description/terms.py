@@ -16,7 +16,7 @@ from wire.message import End
 Terms = Mapping[StrEnum, tuple[str, str]]
 """Of each code, the words in Indonesian and in English."""
 STATES: Terms = {
-    State.UP: ("naik", "up"),
+    State.UP: ("hidup", "up"),
     State.DEGRADED: ("menurun", "degraded"),
     State.DOWN: ("putus", "down"),
     State.UNKNOWN: ("tidak diketahui", "unknown"),
@@ -45,7 +45,7 @@ CAUSES: Terms = {
     Cause.CPE_RESTART: ("CPE menyala ulang", "CPE restarted"),
     Cause.ACCESS_LINK: ("link akses", "access link"),
     Cause.PROVIDER_CORE: ("jaringan inti penyedia", "provider's core"),
-    Cause.RESOLVED_UP: ("terbukti naik", "proved up"),
+    Cause.RESOLVED_UP: ("terbukti hidup", "proved up"),
     Cause.HUB_OR_ANCHOR: ("pusat atau jangkar", "hub or anchor"),
     Cause.UPSTREAM: ("Internet di belakang penyedia", "Internet behind the provider"),
     Cause.UNDETERMINED: ("belum pasti", "undetermined"),
