@@ -32,12 +32,8 @@ class ServiceManager:
         return cls(os.environ)
 
     def ready(self, status: str) -> None:
-        """The program does its work from now on."""
+        """The program does its work from now on; `status` is what `systemctl status` shows."""
         self._tell("READY=1", f"STATUS={_line(status)}")
-
-    def status(self, text: str) -> None:
-        """What `systemctl status` shows; one line."""
-        self._tell(f"STATUS={_line(text)}")
 
     def stopping(self) -> None:
         """The program has begun to end."""

@@ -46,8 +46,6 @@ def test_ready_status_and_stopping_are_lines_of_one_datagram(listener: Listener)
     told = manager(listener)
     told.ready("two targets,\nhub https://hub.example")
     assert listener.heard() == ["READY=1", "STATUS=two targets, hub https://hub.example"]
-    told.status("waiting")
-    assert listener.heard() == ["STATUS=waiting"]
     told.stopping()
     assert listener.heard()[0] == "STOPPING=1"
     assert listener.nothing_more()
