@@ -92,8 +92,12 @@ class Office:
 
 
 def only_webhooks(port: int) -> dict[str, Any]:
-    """The shipped settings, with what leaves this machine taken out and the webhook ours."""
+    """The shipped settings, with what leaves this machine taken out and the webhook ours.
+
+    Messages wait for a shorter time: `tests/endtoend/test_page.py` has them wait as shipped.
+    """
     told = yaml.safe_load(SETTINGS.read_text())
+    told["route"]["group_wait"] = "2s"
     told["templates"] = [str(HOME / "templates" / "*.tmpl")]
     for receiver in told["receivers"]:
         receiver.pop("email_configs", None)
