@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import socket
-from collections.abc import AsyncIterator, Callable
+import subprocess
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,20 +93,26 @@ class Office:
             return False
 
 
-def only_webhooks(port: int) -> dict[str, Any]:
-    """The shipped settings, with what leaves this machine taken out and the webhook ours.
+def shipped() -> dict[str, Any]:
+    """The shipped settings, readable from anywhere.
 
     Messages wait for a shorter time: `tests/endtoend/test_page.py` has them wait as shipped.
     """
     told = yaml.safe_load(SETTINGS.read_text())
     told["route"]["group_wait"] = "2s"
     told["templates"] = [str(HOME / "templates" / "*.tmpl")]
+    return dict(told)
+
+
+def only_webhooks(port: int) -> dict[str, Any]:
+    """The shipped settings, with what leaves this machine taken out and the webhook ours."""
+    told = shipped()
     for receiver in told["receivers"]:
         receiver.pop("email_configs", None)
         receiver.pop("telegram_configs", None)
         for one in receiver.get("webhook_configs", ()):
             one["url"] = one["url"].replace("localhost:9099", f"127.0.0.1:{port}")
-    return dict(told)
+    return told
 
 
 def free_port() -> int:
@@ -140,7 +148,11 @@ async def office_in(
 
 
 async def started(
-    folder: Path, told: dict[str, Any], port: int, *options: str
+    folder: Path,
+    told: dict[str, Any],
+    port: int,
+    *options: str,
+    env: Mapping[str, str] | None = None,
 ) -> asyncio.subprocess.Process:
     """An Alertmanager with these settings; its log is `folder/log`."""
     settings = folder / "alertmanager.yml"
@@ -153,9 +165,22 @@ async def started(
             f"--web.listen-address=127.0.0.1:{port}",
             "--cluster.listen-address=",
             *options,
+            env=None if env is None else {**os.environ, **env},
             stdout=log,
             stderr=log,
         )
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of its own making for localhost, and its key, in `folder`."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+         "-keyout", "own.key", "-out", "own.pem"],
+        cwd=folder, check=True, capture_output=True, timeout=30,
+    )  # fmt: skip
+    return folder / "own.pem", folder / "own.key"
 
 
 async def ended(process: asyncio.subprocess.Process) -> None:

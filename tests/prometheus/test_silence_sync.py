@@ -3,7 +3,6 @@
 import asyncio
 import json
 import ssl
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ from tests.prometheus.alertmanager_kit import (
     PATIENCE_S,
     Office,
     alert,
+    certificate,
     ended,
     free_port,
     link,
@@ -169,17 +169,12 @@ async def test_a_contract_that_changes_changes_the_silence_in_its_place(
 
 
 async def test_behind_tls_and_a_password(file: Path, tmp_path: Path) -> None:
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-days", "2", "-subj", "/CN=am", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", "am.key", "-out", "am.pem"],
-        cwd=tmp_path, check=True, capture_output=True, timeout=30,
-    )  # fmt: skip
+    cert, key = certificate(tmp_path)
     web = tmp_path / "web.yml"
     web.write_text(
         yaml.safe_dump(
             {
-                "tls_server_config": {"cert_file": "am.pem", "key_file": "am.key"},
+                "tls_server_config": {"cert_file": str(cert), "key_file": str(key)},
                 "basic_auth_users": {"pantau": BCRYPT},
             }
         )
@@ -189,11 +184,11 @@ async def test_behind_tls_and_a_password(file: Path, tmp_path: Path) -> None:
     url = f"https://127.0.0.1:{port}"
     password = tmp_path / "password"
     password.write_text("rahasia\n")
-    ca = ("--ca-file", str(tmp_path / "am.pem"))
+    ca = ("--ca-file", str(cert))
     words = ("silence-sync", "--url", url, "--once", *ca)
     auth = ("--username", "pantau", "--password-file", str(password))
     try:
-        await until_answers(url, tmp_path / "am.pem")
+        await until_answers(url, cert)
         await window(file, "--link", "l1")
         status, out, err = await run(file, *words, *auth)
         assert (status, out.splitlines()[-1]) == (0, "silences wanted: 1, changes: 1"), err
