@@ -32,13 +32,13 @@ else
 	  test-near test-far test-district
 endif
 
-DISTRICT := tests/endtoend/test_outages.py
+DISTRICT := tests/endtoend/test_outages.py tests/endtoend/test_page.py
 
 test-near: $(READY)
 	$(BIN)/pytest --ignore=tests/endtoend
 
 test-far: $(READY)
-	$(BIN)/pytest -o cache_dir=.pytest_cache/far --ignore=$(DISTRICT) tests/endtoend
+	$(BIN)/pytest -o cache_dir=.pytest_cache/far $(addprefix --ignore=,$(DISTRICT)) tests/endtoend
 
 test-district: $(READY)
 	$(BIN)/pytest -o cache_dir=.pytest_cache/district $(DISTRICT)

@@ -232,8 +232,9 @@ class District:
 
     # --- what is written ------------------------------------------------------------------
 
-    def write(self, first_day: str) -> None:
-        """Settings of the collector; the contracts are in force from `first_day`."""
+    def write(self, first_day: str, **collector: Any) -> None:
+        """Settings of the collector, `collector` among them; the contracts are in force from
+        `first_day`."""
         self.hub.mkdir()
         stamp = {"host": "0.0.0.0", "port": STAMP_PORT, "address": self.net.hub_address}
         self._yaml(
@@ -243,6 +244,7 @@ class District:
                 "http": {"host": "0.0.0.0", "port": HTTP_PORT},
                 "stamp": stamp,
                 "limits": {"requests_per_minute": 6000, "burst": 6000},
+                **collector,
             },
         )
         nodes = [
