@@ -132,25 +132,36 @@ class Change(NamedTuple):
 # --- what there should be ---------------------------------------------------------------------
 
 
-def wanted(
-    entries: Sequence[Entry], inventory: Inventory, promised: Contracts, ledger_id: bytes
-) -> list[AlertSilence]:
-    """The silences for all windows, past ones too.
+class Known(NamedTuple):
+    """What the collector knows of links, and whose ledger it is."""
+
+    inventory: Inventory
+    promised: Contracts
+    ledger_id: bytes
+
+
+def wanted(entries: Sequence[Entry], known: Known, now_s: float) -> list[AlertSilence]:
+    """The silences for all windows that are not over. `entries` are all, past ones too: they have
+    their part in a month's cap.
 
     A window silences alerts about a link while the link's contract excludes the time, because what
     the contract does not excuse is the provider's outage and somebody's work; on days without a
     contract, while it is approved. It silences the alert of a whole PoP where it covers all links
     of it, because the one that silences a part would hide the others behind it.
     """
+    due = [one for one in entries if one.cancelled is None and one.notice.end_s > now_s]
     by_entry: dict[int, dict[str, list[Span]]] = defaultdict(dict)
-    for link in inventory.links.values():
-        about = covering(entries, link, inventory)
-        for entry, spans in excused(promised.of(link.id), about).items():
+    for link in known.inventory.links.values():
+        if not covering(due, link, known.inventory):
+            continue
+        about = covering(entries, link, known.inventory)
+        for entry, spans in excused(known.promised.of(link.id), about).items():
             by_entry[entry][link.id] = spans
     return [
-        AlertSilence(entry.id, matchers, span, _comment(entry, ledger_id))
-        for entry in entries
-        for matchers, span in _of_entry(by_entry.get(entry.id, {}), inventory)
+        AlertSilence(entry.id, matchers, span, _comment(entry, known.ledger_id))
+        for entry in due
+        for matchers, span in _of_entry(by_entry[entry.id], known.inventory)
+        if span.end_s > now_s
     ]
 
 
@@ -222,7 +233,7 @@ def plan(
 ) -> list[Change]:
     """The fewest requests after which Alertmanager has these and no others of this ledger.
 
-    Windows that are over need none. What exists for the same window and the same alerts is changed
+    What exists for the same window and the same alerts is changed
     rather than made anew. Additions come first: at no moment is less silenced than before or after.
     """
     there: dict[tuple[int, tuple[Matcher, ...]], list[Held]] = defaultdict(list)
@@ -232,8 +243,6 @@ def plan(
             there[entry, tuple(sorted(one.matchers))].append(one)
     missing: list[AlertSilence] = []
     for silence in silences:
-        if silence.span.end_s <= now_s:
-            continue
         same = there[silence.entry, tuple(sorted(silence.matchers))]
         as_it_is = next((one for one in same if silence.is_as(one, now_s)), None)
         if as_it_is is None:

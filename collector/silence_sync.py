@@ -17,11 +17,12 @@ import msgspec
 from prometheus_client import CollectorRegistry, Gauge
 
 from collector import contracts
-from collector.alert_silences import AlertSilence, Change, Held, plan, wanted
+from collector.alert_silences import AlertSilence, Change, Held, Known, plan, wanted
 from collector.contracts import Contracts
 from collector.inventory import Inventory
 from collector.ledger import LedgerError
 from collector.ledger.sqlite import SqliteLedger
+from collector.maintenance import Entry
 from collector.settings import (
     ALERTMANAGER_URL,
     AlertmanagerSettings,
@@ -129,8 +130,8 @@ class Alertmanager:
 class Register(NamedTuple):
     """What silences are made of."""
 
-    silences: list[AlertSilence]
-    ledger_id: bytes
+    entries: list[Entry]
+    known: Known
 
 
 class Done(NamedTuple):
@@ -138,7 +139,7 @@ class Done(NamedTuple):
 
     changes: list[Change]
     wanted: int
-    """Silences of windows that are not over."""
+    """Silences that there should be."""
 
     def lines(self) -> Iterator[str]:
         """One for each change."""
@@ -160,14 +161,15 @@ async def turn(
 ) -> Done:
     """Compare once, and do what is missing. Raises AlertmanagerError."""
     now_s = clock.wall_ns() / SECOND
+    silences = await asyncio.to_thread(wanted, register.entries, register.known, now_s)
     held = await alertmanager.silences()
-    changes = plan(register.silences, held, register.ledger_id, now_s)
+    changes = plan(silences, held, register.known.ledger_id, now_s)
     for before, after in () if only_look else changes:
         if after is not None:
             await alertmanager.put(after, before, now_s)
         elif before is not None:
             await alertmanager.end(before)
-    return Done(changes, sum(one.span.end_s > now_s for one in register.silences))
+    return Done(changes, len(silences))
 
 
 class SilenceSync:
@@ -208,10 +210,8 @@ class SilenceSync:
             await asyncio.sleep(self._settings.every_s)
 
     def _register(self) -> Register:
-        known, promised = self._promised()
-        entries = self._ledger.registers.maintenance()
-        silences = wanted(entries, known, promised, self._ledger.ledger_id)
-        return Register(silences, self._ledger.ledger_id)
+        known = Known(*self._promised(), self._ledger.ledger_id)
+        return Register(self._ledger.registers.maintenance(), known)
 
     def _worked(self, done: Done) -> None:
         if self._failed:
@@ -287,7 +287,7 @@ def _settings(located: Located, told: Told) -> AlertmanagerSettings:
 def _by_hand(located: Located, clock: Clock) -> Register:
     """From the files and the ledger as they are now. Raises SettingsError or LedgerError."""
     settings = located.settings
-    known, promised = contracts.read_all(
+    both = contracts.read_all(
         located.path(settings.nodes_file),
         located.path(settings.links_file),
         located.contracts_file,
@@ -295,9 +295,7 @@ def _by_hand(located: Located, clock: Clock) -> Register:
     )
     ledger = SqliteLedger(located.data_dir / "ledger.db")
     try:
-        entries = ledger.registers.maintenance()
-        silences = wanted(entries, known, promised, ledger.ledger_id)
-        return Register(silences, ledger.ledger_id)
+        return Register(ledger.registers.maintenance(), Known(*both, ledger.ledger_id))
     finally:
         ledger.close()
 

@@ -7,7 +7,16 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.alert_silences import CREATED_BY, AlertSilence, Change, Held, Matcher, plan, wanted
+from collector.alert_silences import (
+    CREATED_BY,
+    AlertSilence,
+    Change,
+    Held,
+    Known,
+    Matcher,
+    plan,
+    wanted,
+)
 from collector.audit.evidence import Span
 from collector.contracts import Contract, Contracts, Exclusions, MaintenanceRule
 from collector.inventory import Inventory, Link, Node, NodeKind
@@ -45,8 +54,10 @@ def told(silences: list[AlertSilence]) -> list[tuple[dict[str, str], tuple[float
     ]
 
 
-def made(entries: list[Entry], known: Inventory, terms: Contracts) -> list[AlertSilence]:
-    return wanted(entries, known, terms, LEDGER)
+def made(
+    entries: list[Entry], known: Inventory, terms: Contracts, now_s: float = 0
+) -> list[AlertSilence]:
+    return wanted(entries, Known(known, terms, LEDGER), now_s)
 
 
 def test_a_window_silences_alerts_about_its_links_and_of_a_pop_that_it_covers_whole() -> None:
@@ -88,6 +99,14 @@ def test_what_the_contract_does_not_excuse_is_paged() -> None:
     # The month's cap of four hours is used up in the middle of the second window.
     two = made([entry(1, 0, 3), entry(2, 24, 3)], known, terms)
     assert [hours(one.span) for one in two] == [(0, 3), (24, 25)]
+
+
+def test_windows_that_are_over_count_for_the_cap_and_are_not_silenced() -> None:
+    known, terms = inventory("l1", "l2"), promised("l1")
+    entries = [entry(1, 0, 3), entry(2, 24, 3)]
+    after = made(entries, known, terms, MONDAY_S + 3 * HOUR)
+    assert [(one.entry, hours(one.span)) for one in after] == [(2, (24, 25))]
+    assert made(entries, known, terms, MONDAY_S + 25 * HOUR) == []
 
 
 def test_a_link_without_a_contract_is_silenced_by_what_was_approved() -> None:
@@ -160,7 +179,6 @@ def test_nothing_is_done_twice() -> None:
         now_s = MONDAY_S + now_h * HOUR
         assert plan([one], [], LEDGER, now_s) == [Change(None, one)]
         assert plan([one], [held(one, now_s=now_s)], LEDGER, now_s + 60) == []
-    assert plan([one], [], LEDGER, one.span.end_s) == [], "it is over"
 
 
 def test_a_window_that_changed_is_changed_and_one_that_is_gone_ends() -> None:
@@ -205,14 +223,14 @@ def test_after_the_plan_there_is_what_is_wanted_and_then_nothing_to_do(
     before: list[AlertSilence], after: list[AlertSilence], now_h: int
 ) -> None:
     now_s = MONDAY_S + now_h * HOUR
+    after = [one for one in after if one.span.end_s > now_s]
     there = {str(k): held(one, k, now_s) for k, one in enumerate(before) if one.span.end_s > now_s}
     for k, change in enumerate(plan(after, there.values(), LEDGER, now_s)):
         if change.held is not None:
             del there[change.held.id]
         if change.wanted is not None:
             there[f"new{k}"] = held(change.wanted, 100 + k, now_s)
-    due = [one for one in after if one.span.end_s > now_s]
-    assert len(there) == len(due)
+    assert len(there) == len(after)
     assert plan(after, there.values(), LEDGER, now_s) == []
 
 
