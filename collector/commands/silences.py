@@ -50,6 +50,8 @@ def silence_sync(config: Path, once: bool, dry_run: bool, **told: Any) -> None:
 
     clock, said = SystemClock(), sync.Told(**told)
     with in_one_line():
+        if (once or dry_run) and said.every_s is not None:
+            raise ValueError("--every is for the loop, not for --once or --dry-run")
         if not once and not dry_run:
             sync.for_ever(config, said, clock, click.echo, sleep)
         done = sync.once(config, said, clock, only_look=dry_run)

@@ -277,6 +277,7 @@ async def test_a_running_collector_does_it_by_itself(
         (("--url", "localhost:9093"), "--url: 'localhost:9093': expected such as http://"),
         (("--url", "http://h", "--username", "u"), "--username and --password-file go together"),
         (("--url", "http://h", "--ca-file", "/nowhere"), "alertmanager: no file /nowhere"),
+        (("--url", "http://h", "--every", "5"), "--every is for the loop, not for --once"),
         (("--url", "http://h", "--key-file", "/k"), "cert_file and key_file go together"),
     ],
 )
