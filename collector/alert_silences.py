@@ -120,7 +120,7 @@ class _Posted(_Api, frozen=True, kw_only=True, omit_defaults=True):
     comment: str
 
 
-class Change(NamedTuple):
+class Request(NamedTuple):
     """One request to make."""
 
     held: Held | None
@@ -132,35 +132,36 @@ class Change(NamedTuple):
 # --- what there should be ---------------------------------------------------------------------
 
 
-class Known(NamedTuple):
-    """What the collector knows of links, and whose ledger it is."""
+class Basis(NamedTuple):
+    """What silences are made of."""
 
+    entries: Sequence[Entry]
+    """All of the register, past ones too: they have their part in a month's cap."""
     inventory: Inventory
     promised: Contracts
     ledger_id: bytes
 
 
-def wanted(entries: Sequence[Entry], known: Known, now_s: float) -> list[AlertSilence]:
-    """The silences for all windows that are not over. `entries` are all, past ones too: they have
-    their part in a month's cap.
+def wanted(basis: Basis, now_s: float) -> list[AlertSilence]:
+    """The silences for all windows that are not over.
 
     A window silences alerts about a link while the link's contract excludes the time, because what
     the contract does not excuse is the provider's outage and somebody's work; on days without a
     contract, while it is approved. It silences the alert of a whole PoP where it covers all links
     of it, because the one that silences a part would hide the others behind it.
     """
-    due = [one for one in entries if one.cancelled is None and one.notice.end_s > now_s]
+    due = [one for one in basis.entries if one.cancelled is None and one.notice.end_s > now_s]
     by_entry: dict[int, dict[str, list[Span]]] = defaultdict(dict)
-    for link in known.inventory.links.values():
-        if not covering(due, link, known.inventory):
+    for link in basis.inventory.links.values():
+        if not covering(due, link, basis.inventory):
             continue
-        about = covering(entries, link, known.inventory)
-        for entry, spans in excused(known.promised.of(link.id), about).items():
+        about = covering(basis.entries, link, basis.inventory)
+        for entry, spans in excused(basis.promised.of(link.id), about).items():
             by_entry[entry][link.id] = spans
     return [
-        AlertSilence(entry.id, matchers, span, _comment(entry, known.ledger_id))
+        AlertSilence(entry.id, matchers, span, _comment(entry, basis.ledger_id))
         for entry in due
-        for matchers, span in _of_entry(by_entry[entry.id], known.inventory)
+        for matchers, span in _of_entry(by_entry[entry.id], basis.inventory)
         if span.end_s > now_s
     ]
 
@@ -230,7 +231,7 @@ def _digits(ledger_id: bytes) -> str:
 
 def plan(
     silences: Iterable[AlertSilence], held: Iterable[Held], ledger_id: bytes, now_s: float
-) -> list[Change]:
+) -> list[Request]:
     """The fewest requests after which Alertmanager has these and no others of this ledger.
 
     What exists for the same window and the same alerts is changed
@@ -252,6 +253,6 @@ def plan(
     changes = []
     for silence in missing:
         same = there[silence.entry, tuple(sorted(silence.matchers))]
-        changes.append(Change(same.pop(0) if same else None, silence))
-    surplus = [Change(one, None) for rest in there.values() for one in rest]
+        changes.append(Request(same.pop(0) if same else None, silence))
+    surplus = [Request(one, None) for rest in there.values() for one in rest]
     return changes + sorted(surplus, key=lambda change: change.held.id if change.held else "")

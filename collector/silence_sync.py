@@ -17,12 +17,11 @@ import msgspec
 from prometheus_client import CollectorRegistry, Gauge
 
 from collector import contracts
-from collector.alert_silences import AlertSilence, Change, Held, Known, plan, wanted
+from collector.alert_silences import AlertSilence, Basis, Held, Request, plan, wanted
 from collector.contracts import Contracts
 from collector.inventory import Inventory
 from collector.ledger import LedgerError
 from collector.ledger.sqlite import SqliteLedger
-from collector.maintenance import Entry
 from collector.settings import (
     ALERTMANAGER_URL,
     AlertmanagerSettings,
@@ -127,23 +126,16 @@ class Alertmanager:
         await self._ask("DELETE", f"silence/{held.id}")
 
 
-class Register(NamedTuple):
-    """What silences are made of."""
-
-    entries: list[Entry]
-    known: Known
-
-
 class Done(NamedTuple):
     """What one turn found and did."""
 
-    changes: list[Change]
+    requests: list[Request]
     wanted: int
     """Silences that there should be."""
 
     def lines(self) -> Iterator[str]:
         """One for each change."""
-        for held, silence in self.changes:
+        for held, silence in self.requests:
             if silence is None:
                 assert held is not None
                 yield f"ended: {held.comment}"
@@ -157,19 +149,19 @@ class Done(NamedTuple):
 
 
 async def turn(
-    register: Register, alertmanager: Alertmanager, clock: Clock, *, only_look: bool = False
+    basis: Basis, alertmanager: Alertmanager, clock: Clock, *, only_look: bool = False
 ) -> Done:
     """Compare once, and do what is missing. Raises AlertmanagerError."""
     now_s = clock.wall_ns() / SECOND
-    silences = await asyncio.to_thread(wanted, register.entries, register.known, now_s)
+    silences = await asyncio.to_thread(wanted, basis, now_s)
     held = await alertmanager.silences()
-    changes = plan(silences, held, register.known.ledger_id, now_s)
-    for before, after in () if only_look else changes:
+    requests = plan(silences, held, basis.ledger_id, now_s)
+    for before, after in () if only_look else requests:
         if after is not None:
             await alertmanager.put(after, before, now_s)
         elif before is not None:
             await alertmanager.end(before)
-    return Done(changes, len(silences))
+    return Done(requests, len(silences))
 
 
 class SilenceSync:
@@ -198,9 +190,9 @@ class SilenceSync:
         assert self._settings is not None
         while True:
             try:
-                register = await asyncio.to_thread(self._register)
+                basis = await asyncio.to_thread(self._basis)
                 async with Alertmanager(self._located, self._settings) as alertmanager:
-                    done = await turn(register, alertmanager, self._clock)
+                    done = await turn(basis, alertmanager, self._clock)
             except (AlertmanagerError, LedgerError) as error:
                 level = logging.DEBUG if self._failed else logging.WARNING
                 self._failed = True
@@ -209,9 +201,9 @@ class SilenceSync:
                 self._worked(done)
             await asyncio.sleep(self._settings.every_s)
 
-    def _register(self) -> Register:
-        known = Known(*self._promised(), self._ledger.ledger_id)
-        return Register(self._ledger.registers.maintenance(), known)
+    def _basis(self) -> Basis:
+        entries = self._ledger.registers.maintenance()
+        return Basis(entries, *self._promised(), self._ledger.ledger_id)
 
     def _worked(self, done: Done) -> None:
         if self._failed:
@@ -284,7 +276,7 @@ def _settings(located: Located, told: Told) -> AlertmanagerSettings:
     return settings
 
 
-def _by_hand(located: Located, clock: Clock) -> Register:
+def _by_hand(located: Located, clock: Clock) -> Basis:
     """From the files and the ledger as they are now. Raises SettingsError or LedgerError."""
     settings = located.settings
     both = contracts.read_all(
@@ -295,7 +287,7 @@ def _by_hand(located: Located, clock: Clock) -> Register:
     )
     ledger = SqliteLedger(located.data_dir / "ledger.db")
     try:
-        return Register(ledger.registers.maintenance(), Known(*both, ledger.ledger_id))
+        return Basis(ledger.registers.maintenance(), *both, ledger.ledger_id)
     finally:
         ledger.close()
 
@@ -306,9 +298,9 @@ def once(config: Path, told: Told, clock: Clock, *, only_look: bool = False) -> 
     async def act() -> Done:
         located = read(config)
         settings = _settings(located, told)
-        register = _by_hand(located, clock)
+        basis = _by_hand(located, clock)
         async with Alertmanager(located, settings) as alertmanager:
-            return await turn(register, alertmanager, clock, only_look=only_look)
+            return await turn(basis, alertmanager, clock, only_look=only_look)
 
     return asyncio.run(act())
 

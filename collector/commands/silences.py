@@ -57,4 +57,4 @@ def silence_sync(config: Path, once: bool, dry_run: bool, **told: Any) -> None:
         done = sync.once(config, said, clock, only_look=dry_run)
     for line in done.lines():
         click.echo(f"not done: {line}" if dry_run else line)
-    click.echo(f"silences wanted: {done.wanted}, changes: {len(done.changes)}")
+    click.echo(f"silences wanted: {done.wanted}, changes: {len(done.requests)}")

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from collector.alert_silences import (
     CREATED_BY,
     AlertSilence,
-    Change,
+    Basis,
     Held,
-    Known,
     Matcher,
+    Request,
     plan,
     wanted,
 )
@@ -57,7 +57,7 @@ def told(silences: list[AlertSilence]) -> list[tuple[dict[str, str], tuple[float
 def made(
     entries: list[Entry], known: Inventory, terms: Contracts, now_s: float = 0
 ) -> list[AlertSilence]:
-    return wanted(entries, Known(known, terms, LEDGER), now_s)
+    return wanted(Basis(entries, known, terms, LEDGER), now_s)
 
 
 def test_a_window_silences_alerts_about_its_links_and_of_a_pop_that_it_covers_whole() -> None:
@@ -177,7 +177,7 @@ def test_nothing_is_done_twice() -> None:
     one = silence()
     for now_h in (-5, 1):
         now_s = MONDAY_S + now_h * HOUR
-        assert plan([one], [], LEDGER, now_s) == [Change(None, one)]
+        assert plan([one], [], LEDGER, now_s) == [Request(None, one)]
         assert plan([one], [held(one, now_s=now_s)], LEDGER, now_s + 60) == []
 
 
@@ -185,12 +185,12 @@ def test_a_window_that_changed_is_changed_and_one_that_is_gone_ends() -> None:
     now_s = MONDAY_S + HOUR
     before, after = silence(), silence(end_h=3)
     there = held(before, now_s=now_s - 60)
-    assert plan([after], [there], LEDGER, now_s) == [Change(there, after)]
+    assert plan([after], [there], LEDGER, now_s) == [Request(there, after)]
     told = msgspec.json.decode(after.body(there, now_s))
     assert told["id"] == "1"
     # It began already, so its beginning stays: else Alertmanager would replace it.
     assert datetime.fromisoformat(told["startsAt"]) == there.starts_at
-    assert plan([], [there], LEDGER, now_s) == [Change(there, None)]
+    assert plan([], [there], LEDGER, now_s) == [Request(there, None)]
 
 
 def test_silences_of_others_and_expired_ones_are_left_alone() -> None:
@@ -202,7 +202,7 @@ def test_silences_of_others_and_expired_ones_are_left_alone() -> None:
         held(one, status={"state": "expired"}),
     ]
     assert plan([], others, LEDGER, now_s) == []
-    assert plan([one], others, LEDGER, now_s) == [Change(None, one)]
+    assert plan([one], others, LEDGER, now_s) == [Request(None, one)]
 
 
 def test_what_there_is_twice_is_there_once_afterwards() -> None:
