@@ -181,7 +181,7 @@ def _settings(folder: Path, *, brisk: bool) -> None:
             text = text.replace(f"keep_firing_for: {shipped}\n", f"keep_firing_for: {shorter}\n")
         file.write_text(text)
     file = folder / "alertmanager" / "alertmanager.yml"
-    file.write_text(file.read_text().replace("group_interval: 1m", "group_interval: 3s"))
+    file.write_text(file.read_text().replace("group_interval: 10s", "group_interval: 3s"))
 
 
 @contextmanager

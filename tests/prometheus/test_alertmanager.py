@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.prometheus.alertmanager_kit import HOME, SETTINGS, Office, alert, link, office_in
 
 pytestmark = pytest.mark.alertmanager
+DETECTION_S = 10
+"""Until the hub knows, at most: five seconds of silence, and the prober's sixth lost packet of ten
+with its timeout of 2 s, told within a second."""
+SENDING_S = 1
 
 
 def amtool(*words: str) -> str:
@@ -48,6 +53,29 @@ def test_alertmanager_takes_the_shipped_settings_as_they_are() -> None:
 def test_who_hears_of_it(labels: str, receiver: str) -> None:
     told = amtool("config", "routes", "test", f"--config.file={SETTINGS}", *labels.split())
     assert told.split() == [receiver]
+
+
+def seconds(text: str) -> int:
+    return int(text[:-1]) * {"s": 1, "m": 60}[text[-1]]
+
+
+def test_the_seconds_of_a_page_add_up_to_less_than_thirty() -> None:
+    configs = HOME.parent
+    routes = yaml.safe_load(SETTINGS.read_text())["route"]
+    scrapes = yaml.safe_load((configs / "prometheus" / "prometheus.yml").read_text())
+    rules = yaml.safe_load((configs / "prometheus" / "rules" / "pantau-live.yml").read_text())
+    (live,) = [one for one in scrapes["scrape_configs"] if one["job_name"] == "pantau-live"]
+    scrape_s = seconds(live["scrape_interval"])
+    rule_s = max(seconds(group["interval"]) for group in rules["groups"])
+    wait_s = seconds(routes["group_wait"])
+    assert wait_s > scrape_s + rule_s, "a PoP is seen a scrape later than its first link"
+    # Also where the link joins others of its PoP that are told already.
+    most_s = DETECTION_S + scrape_s + rule_s + max(wait_s, seconds(routes["group_interval"]))
+    assert most_s + SENDING_S < 30
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            if rule.get("alert") in ("PantauLinkDown", "PantauPopDown"):
+                assert "for" not in rule
 
 
 async def test_a_pop_that_fails_is_one_message_and_not_one_for_each_link(office: Office) -> None:
