@@ -14,7 +14,7 @@ BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporte
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
 NPM_READY := tests/npm/node_modules/.package-lock.json
 
-.PHONY: help demo test test-near test-far test-district test-lab test-fast check fmt lock bench clean run-system test-system bench-system
+.PHONY: help demo test test-near test-far test-district test-lab test-fast check fmt lock dashboards bench clean run-system test-system bench-system
 
 help:  ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ lock: $(READY)  ## Resolve the dependencies anew and write the locked versions w
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --upgrade --quiet pyproject.toml --extra collector --group dev -o requirements/dev.lock
+
+dashboards: $(READY)  ## Write the Grafana dashboards anew from their description
+	$(BIN)/python -m configs.grafana.generate
 
 clean:  ## Remove what was built
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
