@@ -34,7 +34,7 @@ else
 	  test-far test-near test-district test-lab
 endif
 
-DISTRICT := tests/endtoend/test_outages.py
+DISTRICT := tests/endtoend/test_outages.py tests/endtoend/test_page.py
 
 test-near: $(READY)
 	$(BIN)/pytest --ignore=tests/endtoend --ignore=tests/lab
@@ -43,7 +43,7 @@ test-lab: $(READY)
 	$(BIN)/pytest -o cache_dir=.pytest_cache/lab tests/lab
 
 test-far: $(READY)
-	$(BIN)/pytest -o cache_dir=.pytest_cache/far --ignore=$(DISTRICT) tests/endtoend
+	$(BIN)/pytest -o cache_dir=.pytest_cache/far $(addprefix --ignore=,$(DISTRICT)) tests/endtoend
 
 test-district: $(READY)
 	$(BIN)/pytest -o cache_dir=.pytest_cache/district $(DISTRICT)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from collector.commands import audit, backup, registers, throughput
+from collector.commands import audit, backup, registers, silences, throughput
 from collector.commands.options import CONFIG, JSON, ONE_LINK, ZONE, fail, in_one_line
 from runtime.settings import SettingsError
 from runtime.version import VERSION
@@ -236,6 +236,7 @@ def demo(duration: str | None, keep: bool) -> None:
 for command in (
     registers.maintenance,
     registers.tickets,
+    silences.silence_sync,
     audit.outages,
     audit.events,
     audit.delays,

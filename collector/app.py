@@ -36,6 +36,7 @@ from collector.settle.judge import Judge
 from collector.settle.service import Parts, SettleService
 from collector.settle.verdict_service import VerdictService, opened
 from collector.settle.world import Worlds
+from collector.silence_sync import SilenceSync
 from collector.slot_desk import Ground, Server, SlotDesk
 from collector.slot_store import SlotStore
 from collector.throughput import SlotEvent, ThroughputServer
@@ -160,6 +161,9 @@ class Collector:
             lambda: self._inventory,
             self.counters.registry,
             clock,
+        )
+        self.silencing = SilenceSync(
+            located, self.ledger, self._promised, self.counters.registry, clock
         )
 
     def _serve(self, desk: Desk, gathering: Gathering, operator_token: str) -> None:
@@ -306,6 +310,7 @@ class Collector:
                 "refresh": lambda: every(REFRESH_S, self._refresh),
                 "slots": lambda: every(SLOTS_S, self.slots.turn),
                 **self.backfill.tasks(),
+                **self.silencing.tasks(),
                 "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
                 "service manager": lambda: manager.beat(self._alive),
                 "shutdown": lambda: self._shut(stop, runner, closed),

@@ -17,6 +17,7 @@ from collector.instrument import FORWARD, FROM_INSTRUMENT, REVERSE
 from collector.load_series import FROM_TESTS
 from collector.reflector import Reflector, ReflectorSettings
 from collector.sessions import SessionTable
+from collector.silence_sync import SilenceCounters
 from collector.standing import FROM_AUDIT
 from collector.together import FROM_EVENTS
 from collector.verdict_series import FROM_VERDICTS
@@ -48,9 +49,10 @@ def of_the_page() -> dict[str, Told]:
 
 
 def of_an_endpoint() -> str:
-    """What a collector with a backfill tells besides; without one the families have no series."""
+    """What a collector with a backfill and an Alertmanager tells besides."""
     registry = CollectorRegistry()
     BackfillCounters(registry).of("store")
+    SilenceCounters(registry)
     return generate_latest(registry).decode()
 
 
@@ -83,6 +85,7 @@ def test_the_page_shows_every_family_there_is() -> None:
     table = SessionTable()
     counters = Counters(table, Reflector(table, FakeClock(), ReflectorSettings()))
     BackfillCounters(counters.registry)
+    SilenceCounters(counters.registry)
     own = {
         family.name + ("_total" if family.type == "counter" else "")
         for family in counters.registry.collect()
