@@ -50,7 +50,7 @@ class Wanted(NamedTuple):
     tolerance_s: int = TOLERANCE_S
 
 
-def _silent(done: int, of: int) -> None:
+def silent(done: int, of: int) -> None:
     """Nobody wants to know."""
 
 
@@ -109,7 +109,7 @@ class AuditMaker:
 
     # --- the audit ------------------------------------------------------------------------
 
-    def audit(self, wanted: Wanted, now_s: int, progress: Progress = _silent) -> Audit:
+    def audit(self, wanted: Wanted, now_s: int, progress: Progress = silent) -> Audit:
         """The audit of a month. Raises ValueError for a month of another form, or one that has
         not begun, and for a scope without links."""
         links = self.links(wanted.scope)

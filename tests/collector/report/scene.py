@@ -158,9 +158,21 @@ class June:
         self.gathering = Gathering(self.ledger, self.derived, self.outages, promised)
         self.maker = AuditMaker(self.ledger, self.derived, self.outages, promised)
         self.boxes = {one: Box(number, f"desa-{one}") for number, one in enumerate(MEDIA, 1)}
+        known = {agent.agent_id for agent in self.ledger.agents()}
         for box in self.boxes.values():
-            self.ledger.add_token(box.token)
-            self.ledger.enrol(box.token.token_id, box.agent)
+            if box.agent_id in known:
+                self._go_on(box)
+            else:
+                self.ledger.add_token(box.token)
+                self.ledger.enrol(box.token.token_id, box.agent)
+
+    def _go_on(self, box: Box) -> None:
+        """A new process of a box whose chain is in the ledger."""
+        rows = self.ledger.rows(
+            "SELECT digest FROM batch WHERE agent_id=? ORDER BY id DESC LIMIT 1", (box.agent_id,)
+        )
+        box.begin()
+        box.previous = rows[0][0] if rows else box.previous
 
     def fill(self) -> None:
         """All that June had."""
