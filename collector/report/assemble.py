@@ -11,8 +11,9 @@ from collector.audit.findings import Finding
 from collector.audit.phrases import Language
 from collector.report import money, quality, seconds
 from collector.report.facts import LinkFacts, PeriodFacts
-from collector.report.reconcile import TOLERANCE_S, reconcile
+from collector.report.reconcile import reconcile
 from collector.report.record import DelayPart, LinkPart, PeriodPart, VerdictPart
+from collector.report.settings import TOLERANCE_S
 from collector.verdict_answers import Given
 
 

@@ -28,8 +28,9 @@ from collector.maintenance import Entry, covering, decide
 from collector.report import compare, summary, tiphon
 from collector.report.assemble import link_part
 from collector.report.facts import LinkFacts, PeriodFacts, TargetDelays
-from collector.report.reconcile import TOLERANCE_S, totals
+from collector.report.reconcile import totals
 from collector.report.record import FORMAT, Audit, LinkPart, Scope
+from collector.report.settings import TOLERANCE_S
 from collector.restitution import Rule
 from collector.settle.auditor import Gathering
 from collector.tickets import Ticket

@@ -12,10 +12,9 @@ from collector.report.document import canonical, digest, document, parse
 from collector.report.gather import AuditMaker, Progress, Wanted, silent
 from collector.report.quality import together
 from collector.report.record import Audit, Document
+from collector.report.settings import FREEZE_AFTER_DAYS
 
 DAY_S = 86_400
-FREEZE_AFTER_DAYS = 7
-"""So long after its end a month waits for late evidence before it is issued (methodology 1.3)."""
 
 
 class Made(NamedTuple):

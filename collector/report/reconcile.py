@@ -11,13 +11,11 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from collector.audit.intervals import Outage
-from collector.audit.states import State
+from collector.audit.states import Charge, State
 from collector.ledger.outages import Kept
 from collector.report.record import Match, TicketTotals
+from collector.report.settings import TOLERANCE_S
 from collector.tickets import Ticket
-
-TOLERANCE_S = 300
-"""Edges may differ by so much; a help desk writes whole minutes, and late."""
 
 
 class Sort(StrEnum):
@@ -38,11 +36,12 @@ def reconcile(
     outages: Iterable[Kept], tickets: Iterable[Ticket], until_s: int, tolerance_s: int = TOLERANCE_S
 ) -> tuple[Match, ...]:
     """All cases by their beginning, with as many rows as the longer side has. `until_s` stands for
-    the end of what is not over. A silence of the node (UNKNOWN) without a ticket is no case."""
+    the end of what is not over. A silence of the node (UNKNOWN) and announced work without a
+    ticket are no cases."""
     cases = [
         one
         for one in _cases(list(outages), list(tickets), until_s, tolerance_s)
-        if one.tickets or any(kept.outage.state is State.DOWN for kept in one.outages)
+        if one.tickets or any(_owed_a_ticket(kept.outage) for kept in one.outages)
     ]
     found: list[Match] = []
     for number, case in enumerate(sorted(cases, key=_begin), 1):
@@ -63,6 +62,10 @@ def totals(parts: Iterable[Iterable[Match]], tolerance_s: int) -> TicketTotals:
         only_ours=count[Sort.ONLY_OURS],
         only_theirs=count[Sort.ONLY_THEIRS],
     )
+
+
+def _owed_a_ticket(outage: Outage) -> bool:
+    return outage.state is State.DOWN and outage.charge is not Charge.EXCLUDED
 
 
 def _begin(case: _Case) -> int:

@@ -82,8 +82,12 @@ class AvailabilityPart(Part, frozen=True, kw_only=True):
     """Of an undecided period: were these unknown stretches down, the target would be breached."""
     to_meet: tuple[Seconds, ...]
     """Were these up, it would be met."""
+    to_breach_s: int
+    """All of them together."""
+    to_meet_s: int
     flapping: tuple[Seconds, ...]
     """Episodes, from the first to the last beginning of an outage."""
+    flapping_episodes: int
     micro_outages: int
     """Three to nine seconds lost in a row."""
     violated_ratio: float | None
