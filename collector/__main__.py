@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from collector.commands import audit, registers, throughput
+from collector.commands import audit, registers, report, throughput
 from collector.commands.options import CONFIG, JSON, ONE_LINK, ZONE, fail, in_one_line
 from runtime.settings import SettingsError
 from runtime.version import VERSION
@@ -241,6 +241,7 @@ for command in (
     audit.delays,
     audit.availability,
     audit.verdict,
+    report.audit,
     throughput.test,
     throughput.orders,
     throughput.experiment,

@@ -1,10 +1,14 @@
 """June 2026 of four links on paper, in a real ledger: one breached, one met, one that nobody can
 decide, and one without a contract."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import msgspec
+import yaml
 
 from collector.answers import Answers
 from collector.audit.calendar import Month, Zone
@@ -263,3 +267,34 @@ def outage(link: str, one: Interval) -> Outage:
         event=one.event,
         settled=True,
     )
+
+
+def settings(folder: Path, ledger: Path, **changes: Any) -> Path:
+    """A collector's folder with this ledger in it and the same nodes, links and contracts."""
+    etc = folder / "etc"
+    (etc / "data").mkdir(parents=True)
+    shutil.copy(ledger, etc / "data" / "ledger.db")
+    made = June(etc / "data" / "ledger.db")
+    rows = {
+        "nodes": made.inventory.nodes.values(),
+        "links": made.inventory.links.values(),
+        "contracts": made.contracts.rows,
+    }
+    made.close()
+    for name, told in rows.items():
+        (etc / f"{name}.yaml").write_text(
+            yaml.safe_dump({name: [_known(msgspec.to_builtins(one)) for one in told]})
+        )
+    file = etc / "collector.yaml"
+    plain: dict[str, Any] = {
+        "data_dir": "data",
+        "stamp": {"host": "127.0.0.1", "port": 0, "address": "127.0.0.1"},
+        "http": {"host": "127.0.0.1", "port": 0},
+    }
+    file.write_text(yaml.safe_dump(plain | changes))
+    return file
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    """Without what is None: a file says nothing of it."""
+    return {name: value for name, value in row.items() if value is not None}
