@@ -42,7 +42,6 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "page": ("Halaman", "Page"),
     "page.of": ("dari", "of"),
     "software": ("Perangkat lunak", "Software"),
-    "contents": ("Isi", "Contents"),
     # the first page
     "summary": ("Ringkasan untuk Kepala Dinas", "Summary for the Head of the Office"),
     "summary.lead": (
@@ -80,7 +79,6 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     ),
     "month": ("Bulan", "Month"),
     "links": ("Tautan", "Links"),
-    "sign.place": ("{place}, {date}", "{place}, {date}"),
     "sign.made": ("Disusun oleh", "Made by"),
     "sign.approved": ("Mengetahui", "Approved by"),
     "sign.provider": ("Diterima oleh penyedia", "Received by the provider"),
@@ -191,7 +189,6 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     # columns
     "link": ("Tautan", "Link"),
     "node": ("Lokasi", "Node"),
-    "node.kind": ("Jenis lokasi", "Kind of node"),
     "district": ("Kecamatan", "District"),
     "provider": ("Penyedia", "Provider"),
     "medium": ("Media", "Medium"),
@@ -199,7 +196,6 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "circuit": ("Nomor sirkuit", "Circuit"),
     "judgement": ("Putusan", "Judgement"),
     "clause": ("Janji", "Promise"),
-    "count": ("Jumlah", "Count"),
     "lower": ("Batas bawah", "Lower bound"),
     "point": ("Yang diketahui", "Of known time"),
     "upper": ("Batas atas", "Upper bound"),
@@ -398,7 +394,6 @@ PHRASES: Mapping[str, tuple[str, str]] = {
         "Line: median; bands: percentiles 25-75 and 10-90; dashed: 90 %.",
     ),
     "hour": ("Jam ({zone})", "Hour ({zone})"),
-    "day": ("Tanggal", "Day"),
     # revisions, method, digests
     "changes": ("Perubahan terhadap revisi sebelumnya", "Changes from the former revision"),
     "changes.lead": (
