@@ -242,6 +242,7 @@ for command in (
     audit.availability,
     audit.verdict,
     report.audit,
+    report.audit_monthly,
     throughput.test,
     throughput.orders,
     throughput.experiment,

@@ -135,6 +135,23 @@ def audit(
     sys.exit(status)
 
 
+@click.command("audit-monthly")
+@CONFIG
+def audit_monthly(config: Path) -> None:
+    """Issue, write and send last month's audits as audit.schedule in the settings says.
+
+    The running collector does this by itself. What is done already is not done again, and what
+    failed is tried again: exit status 1 as long as something is left to do.
+    """
+    from collector.report import by_hand
+
+    with in_one_line():
+        failures = by_hand.monthly(config)
+    for one in failures:
+        click.echo(f"pantau-collector: {one}", err=True)
+    sys.exit(1 if failures else 0)
+
+
 @contextmanager
 def _progress() -> Iterator[Any]:
     """A bar where somebody looks at it, else a line every tenth."""

@@ -12,6 +12,11 @@ CREATE TABLE IF NOT EXISTS audit (
   audit_digest TEXT NOT NULL, judgement TEXT NOT NULL, document BLOB NOT NULL,
   UNIQUE (month, scope, revision)
 ) STRICT;
+
+CREATE TABLE IF NOT EXISTS audit_sent (
+  audit_id INTEGER NOT NULL REFERENCES audit (id), recipients TEXT NOT NULL,
+  sent_s INTEGER NOT NULL, PRIMARY KEY (audit_id, recipients)
+) STRICT, WITHOUT ROWID;
 """ + "".join(
     f"CREATE TRIGGER IF NOT EXISTS audit_no_{deed} BEFORE {deed} ON audit"
     " BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;\n"
@@ -98,6 +103,21 @@ class AuditStore:
         if not rows:
             raise KeyError(number)
         return zlib.decompress(rows[0][0])
+
+    def sent(self, number: int, recipients: str) -> bool:
+        """Whether the audit of this number was sent to these."""
+        return bool(
+            self._ledger.rows(
+                "SELECT 1 FROM audit_sent WHERE audit_id=? AND recipients=?", (number, recipients)
+            )
+        )
+
+    def note_sent(self, number: int, recipients: str, now_s: int) -> None:
+        """Note that it was."""
+        with self._ledger.transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO audit_sent VALUES (?,?,?)", (number, recipients, now_s)
+            )
 
     def _read(self, where: str, *values: str | int) -> list[Issued]:
         rows: list[Row] = self._ledger.rows(f"SELECT {_COLUMNS} FROM audit {where}", values)

@@ -10,7 +10,7 @@ from collector import registers, tables
 from collector.audit.availability import Judgement
 from collector.audit.calendar import Zone
 from collector.audit.phrases import Language
-from collector.report import mail
+from collector.report import mail, schedule
 from collector.report.gather import Wanted
 from collector.report.html import letterhead
 from collector.report.issue import Made
@@ -86,6 +86,11 @@ def run(config: Path, told: Told, progress: Callable[[int, int], None]) -> int:
     return status(made)
 
 
+def _line(said: str) -> None:
+    sys.stdout.write(f"{said}\n")
+    sys.stdout.flush()
+
+
 def _written(file: Path) -> None:
     sys.stdout.write(f"  {file}\n")
 
@@ -118,6 +123,18 @@ def _send(located: Located, made: Made, output: Output, recipients: tuple[str, .
     letter = mail.Letter(recipients, made, output.languages[0], attached)
     mail.send(smtp, located, mail.message(smtp.sender, letter))
     sys.stdout.write(f"sent to {', '.join(recipients)}\n")
+
+
+def monthly(config: Path) -> list[Exception]:
+    """What is due of the scheduled audits; what of it failed.
+
+    Raises SettingsError, LedgerError, OSError or ValueError.
+    """
+    located = read(config)
+    with opened(located) as parts:
+        now_s = SystemClock().wall_ns() // SECOND
+        job = schedule.Job(parts.desk, located, now_s, _line)
+        return schedule.run(job)
 
 
 # --- tickets reconcile --------------------------------------------------------------------

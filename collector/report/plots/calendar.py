@@ -6,7 +6,7 @@ from collector.report.plots.canvas import STATES, WIDTH, Canvas
 from collector.report.record import Hour, PeriodPart
 from collector.report.speech import Speech
 
-LEFT, TOP, BOX, GAP = 92.0, 18.0, 23.0, 1.0
+LEFT, TOP, BOX, GAP = 92.0, 18.0, 25.0, 1.0
 ROW = 9.0
 HOUR_S, DAY_S = 3600, 86_400
 _WORST = ("down", "unknown", "excluded", "degraded")
@@ -25,13 +25,9 @@ def calendar(period: PeriodPart, speech: Speech) -> str:
         begin_s = period.start_s + row * DAY_S
         _row(drawn, y, (begin_s, min(begin_s + DAY_S, period.end_s)), by_start, speech)
     names = ("up", *reversed(_WORST))
-    told = ((STATES[name], speech.say(_word(name))) for name in names)
+    told = ((STATES[name], speech.say(name)) for name in names)
     drawn.legend((LEFT, TOP + rows * (ROW + GAP) + 14), told)
     return drawn.svg()
-
-
-def _word(name: str) -> str:
-    return {"down": "down", "unknown": "unknown", "excluded": "excluded"}.get(name, name)
 
 
 def _row(

@@ -37,6 +37,7 @@ from collector.restitution import Restitution, Rounding, Rule, Tier
 from collector.settle.auditor import Auditor, Gathering
 from collector.settle.derive import Speaker, derive
 from collector.settle.service import roles
+from collector.settle.world import Worlds
 from collector.tickets import Import, Ticket
 from tests.collector.contract_kit import contract
 from tests.collector.kit import Box, train
@@ -185,6 +186,16 @@ class June:
             self.judge(link, CUTS[link])
         self.told()
         Auditor(self.gathering, VerdictStore(self.ledger)).look(UNTIL, NOW_S)
+        self.rest()
+
+    def rest(self) -> None:
+        """Let a collector that opens this ledger find nothing to weave or to judge anew."""
+        worlds = Worlds(self.ledger, lambda: (self.inventory, self.contracts))
+        for link, known in worlds.now().items():
+            self.outages.set_digest(link, known.digest)
+        with self.ledger.transaction() as db:
+            db.execute("DELETE FROM dirty")
+            db.execute("DELETE FROM rejudge")
 
     def batches(self, link: str) -> Iterator[Batch]:
         """Tests of a quarter, of two links, and round trips of June, every two hours."""
