@@ -65,7 +65,8 @@ def summed(start_s: int, batches: Iterable[Histogram]) -> HourDelays:
     return HourDelays(start_s, len(each), merge(each), total(variation(one) for one in each))
 
 
-def _pack(one: HourDelays) -> bytes:
+def pack(one: HourDelays) -> bytes:
+    """As it is kept."""
     rtts, spread = one.rtts, one.variation
     return _encode(
         _Packed(one.batches, dict(rtts.counts), rtts.lost, dict(spread.least), dict(spread.most))
@@ -115,7 +116,7 @@ class HourStore:
                 made.append(one)
                 db.execute(
                     "INSERT OR REPLACE INTO delay_hour VALUES (?,?,?,?)",
-                    (link, target, hour, _pack(one)),
+                    (link, target, hour, pack(one)),
                 )
         return made
 
