@@ -247,6 +247,7 @@ class DerivedStore:
     def _keep(self, db: apsw.Connection, one: Derived) -> None:
         batch_id, batch, _, placement = one.unread
         header, offset_ns = batch.header, placement.offset_ns
+        touched: dict[str, list[int]] = {}
         for s in one.stretches:
             from_s = (s.first_boot_ns + offset_ns) // NS
             to_s = (s.last_boot_ns + offset_ns) // NS
@@ -255,7 +256,9 @@ class DerivedStore:
                 (batch_id, *s[:-1], from_s, to_s, pack_beats(s.beats)),
             )
             _soil(db, s.link, from_s, to_s, _margin_s(placement))
-            _forget(db, s.link, from_s, to_s)
+            touched.setdefault(s.link, []).extend((from_s, to_s))
+        for link, ends in touched.items():
+            _forget(db, link, min(ends), max(ends))
         for link, sample in one.samples:
             db.execute(
                 "INSERT OR IGNORE INTO sample VALUES (?,?,?,?,?,?,?)", (batch_id, link, *sample)

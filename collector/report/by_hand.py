@@ -15,6 +15,7 @@ from collector.report.gather import Wanted
 from collector.report.html import letterhead
 from collector.report.issue import Made
 from collector.report.opened import opened
+from collector.report.reconcile import totals
 from collector.report.record import Match, Scope
 from collector.report.settings import Form
 from collector.report.speech import Speech
@@ -80,9 +81,10 @@ def run(config: Path, told: Told, progress: Callable[[int, int], None]) -> int:
         told.per_link,
     )
     _say(made)
-    write(files(made, output), told.folder, _written)
+    written: list[Path] = []
+    write(files(made, output), told.folder, lambda file: _written(file, written))
     if told.recipients:
-        _send(located, made, output, told.recipients)
+        _send(located, made, (output.languages[0], written), told.recipients)
     return status(made)
 
 
@@ -91,7 +93,8 @@ def _line(said: str) -> None:
     sys.stdout.flush()
 
 
-def _written(file: Path) -> None:
+def _written(file: Path, among: list[Path]) -> None:
+    among.append(file)
     sys.stdout.write(f"  {file}\n")
 
 
@@ -116,11 +119,17 @@ def _say(made: Made) -> None:
         )
 
 
-def _send(located: Located, made: Made, output: Output, recipients: tuple[str, ...]) -> None:
+def _send(
+    located: Located,
+    made: Made,
+    written: tuple[Language, list[Path]],
+    recipients: tuple[str, ...],
+) -> None:
     smtp = located.settings.audit.smtp
     assert smtp is not None, "asked before"
-    attached = [File(one.name, one.data) for one in files(made, output)]
-    letter = mail.Letter(recipients, made, output.languages[0], attached)
+    language, paths = written
+    attached = [File(one.name, one.read_bytes) for one in paths]
+    letter = mail.Letter(recipients, made, language, attached)
     mail.send(smtp, located, mail.message(smtp.sender, letter))
     sys.stdout.write(f"sent to {', '.join(recipients)}\n")
 
@@ -147,13 +156,10 @@ def reconcile(config: Path, told: tuple[str, Mapping[str, str]], *, as_json: boo
     month, scope = told
     wanted = Wanted(month, scope_of(scope), located.settings.audit.ticket_tolerance_s)
     with opened(located) as parts:
-        audit = parts.desk.maker.audit(wanted, SystemClock().wall_ns() // SECOND)
-    rows = [
-        (link.link, link.provider, one)
-        for link in audit.links
-        for period in link.periods
-        for one in period.tickets
-    ]
+        maker = parts.desk.maker
+        cases = maker.cases(wanted, SystemClock().wall_ns() // SECOND)
+        zone = maker.zone(maker.links(wanted.scope))
+    rows = [(link.id, link.provider, one) for link, matches in cases for one in matches]
     if as_json:
         fields = Match.__struct_fields__
         tables.show(
@@ -164,9 +170,9 @@ def reconcile(config: Path, told: tuple[str, Mapping[str, str]], *, as_json: boo
             as_json=True,
         )
         return
-    speech = Speech(Language.EN, Zone(audit.zone))
+    speech = Speech(Language.EN, zone)
     tables.show([_row(link, one, speech) for link, _, one in rows], as_json=False)
-    counted = audit.tickets
+    counted = totals((matches for _, matches in cases), wanted.tolerance_s)
     sys.stdout.write(
         f"{counted.matched} matched, {counted.edges_differ} with times that differ by more than"
         f" {speech.length(counted.tolerance_s)}, {counted.only_ours} only ours,"

@@ -13,10 +13,10 @@ from collector.audit.calendar import Month, Zone
 from collector.audit.delays import always_available, in_available
 from collector.audit.evidence import Span
 from collector.audit.findings import METHOD
-from collector.audit.histogram import merge
+from collector.audit.histogram import Histogram, merge
 from collector.audit.intervals import Interval
-from collector.audit.variation import total, variation
-from collector.contracts import Contracts
+from collector.audit.variation import Variation, total, variation
+from collector.contracts import Contracts, Limits
 from collector.inventory import HUB_TARGET, Inventory, Link, Reach
 from collector.ledger.derived import DerivedStore
 from collector.ledger.derived_schema import HOUR_S
@@ -28,8 +28,8 @@ from collector.maintenance import Entry, covering, decide
 from collector.report import compare, summary, tiphon
 from collector.report.assemble import link_part
 from collector.report.facts import LinkFacts, PeriodFacts, TargetDelays
-from collector.report.reconcile import totals
-from collector.report.record import FORMAT, Audit, LinkPart, Scope
+from collector.report.reconcile import reconcile, totals
+from collector.report.record import FORMAT, Audit, LinkPart, Match, Scope
 from collector.report.settings import TOLERANCE_S
 from collector.restitution import Rule
 from collector.settle.auditor import Gathering
@@ -37,6 +37,8 @@ from collector.tickets import Ticket
 from collector.verdict_answers import Given, VerdictAnswers
 from runtime.version import VERSION
 
+NO_TARGET = "none"
+"""Stands for the target of a promise that nothing was measured for."""
 AROUND_S = 60
 """Batches so near to an outage are its evidence."""
 Progress = Callable[[int, int], None]
@@ -152,6 +154,22 @@ class AuditMaker:
             links=tuple(parts),
         )
 
+    def cases(self, wanted: Wanted, now_s: int) -> list[tuple[Link, tuple[Match, ...]]]:
+        """The tickets' part of the audit alone. Raises ValueError as `audit` does."""
+        links = self.links(wanted.scope)
+        month = Month.parse(wanted.month, self.zone(links))
+        if month.span.start_s >= now_s:
+            raise ValueError(f"month {month} has not begun")
+        tickets = self._registered().tickets
+        found = []
+        for link in links:
+            for one in self._answers.availability(str(month), now_s, [link.id]):
+                span = one.found.span
+                mine = _touching(tickets.get(link.id, []), span)
+                outages = self._outages(link.id, span)
+                found.append((link, reconcile(outages, mine, span.end_s, wanted.tolerance_s)))
+        return found
+
     def _registered(self) -> _Registered:
         newest: dict[tuple[str, str, str], Ticket] = {}
         for one in self._ledger.registers.tickets():
@@ -198,6 +216,7 @@ class AuditMaker:
         intervals = self._intervals(link.id, span)
         outages = self._outages(link.id, span)
         delays, hub = self._delays(link, full, intervals)
+        delays += _unmeasured(answer.contract.limits, delays)
         palapa = answer.contract.restitution.rule is Rule.PALAPA
         others = inventory.links_of(link.node) if palapa else ()
         return PeriodFacts(
@@ -275,6 +294,17 @@ class AuditMaker:
             batches += len(kept)
             left += out
         return TargetDelays(name, reach, merge(rtts), total(spreads), batches, left)
+
+
+def _unmeasured(limits: Limits, measured: Sequence[TargetDelays]) -> list[TargetDelays]:
+    """Classes of targets for which something is promised and nothing was measured: nobody knows
+    whether that was kept."""
+    known = {one.reach for one in measured}
+    return [
+        TargetDelays(NO_TARGET, reach, Histogram({}), Variation({}, {}), 0, 0)
+        for reach in Reach
+        if reach not in known and limits.of(reach).promises
+    ]
 
 
 def _from(intervals: Sequence[Interval], at: int, until_s: int) -> list[Interval]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,10 +12,15 @@ import pytest
 from collector.audit.availability import Judgement
 from collector.audit.evidence import Span
 from collector.audit.states import Charge
+from collector.contracts import Contracts, Limit, Limits
 from collector.report.document import canonical
 from collector.report.gather import Wanted
 from collector.report.record import Audit, LinkPart, PeriodPart, Scope
-from tests.collector.report.scene import JUNE, NOW_S, June, at
+from tests.collector.kit import train
+from tests.collector.report.scene import JUNE, LIMITS, NOW_S, NS, June, at
+from tests.collector.settle import line
+from wire.instant import ClockClass
+from wire.journal import Anchor, Heartbeat
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "audit.json"
 
@@ -196,3 +202,60 @@ def test_hourly_sums_are_those_of_the_batches(june: June) -> None:
     assert june.maker.hours.delays("utara", "hub", span) == kept
     with pytest.raises(ValueError, match="full hours"):
         june.maker.hours.used("utara", Span(at(9, 0) + 1, at(9, 6)))
+
+
+def test_a_promise_that_nothing_was_measured_for_is_undecided(own: June) -> None:
+    limits = Limits(domestic=LIMITS.domestic, international=Limit(rtt_s=0.25))
+    rows = [
+        msgspec.structs.replace(one, limits=limits) if one.link == "selatan" else one
+        for one in own.contracts.rows
+    ]
+    own.contracts = Contracts(tuple(rows))
+    found = own.maker.audit(Wanted("2026-06", Scope(kind="link", value="selatan")), NOW_S)
+    one = period(found, "selatan")
+    assert [(d.target, d.rtt_judgement) for d in one.delays] == [
+        ("hub", Judgement.MET),
+        ("none", Judgement.INDETERMINATE),
+    ]
+    assert one.availability.judgement is Judgement.MET
+    assert (one.judgement, found.summary.latency.indeterminate) == (Judgement.INDETERMINATE, 1)
+
+
+def test_a_month_of_two_contracts_is_two_periods(own: June) -> None:
+    old = next(one for one in own.contracts.rows if one.link == "utara")
+    first = msgspec.structs.replace(old, last_day=date(2026, 6, 15))
+    second = msgspec.structs.replace(
+        old, first_day=date(2026, 6, 16), reference="K-2", availability_target=0.9
+    )
+    others = [one for one in own.contracts.rows if one.link != "utara"]
+    own.contracts = Contracts((first, second, *others))
+    found = own.maker.audit(Wanted("2026-06", Scope(kind="link", value="utara")), NOW_S)
+    early, late = found.links[0].periods
+    assert (early.end_s, late.start_s) == (at(16, 0), at(16, 0))
+    assert (early.judgement, late.judgement) == (Judgement.BREACHED, Judgement.MET)
+    assert found.links[0].judgement is Judgement.BREACHED
+    assert early.restitution.fee_part_rupiah + late.restitution.fee_part_rupiah == 12_500_000
+    assert found.summary.fee_rupiah == 12_500_000
+    assert len(early.days) == len(late.days) == 15
+
+
+def test_a_better_place_on_the_calendar_makes_the_hours_sums_anew(own: June) -> None:
+    """A batch that only its arrival places is in no sum, until an anchor of its boot comes."""
+    span = Span(at(29, 0), at(30, 0))
+    before = own.maker.hours.delays("utara", "hub", span)
+    box, boot = own.boxes["utara"], b"o" * 16
+    box.begin(boot)
+    boot_s = at(29, 7) - line.BEGIN_NS // NS
+    told = train([15.0] * 60, boot_s=boot_s, link="utara", first_seq=boot_s)
+    own.take("utara", [box.batch([told], sealed_wall_ns=0, clock=ClockClass.D)])
+    assert own.maker.hours.delays("utara", "hub", span) == before
+    beat = Heartbeat(
+        boot_ns=(boot_s + 90) * NS,
+        wall_ns=0,
+        clock=ClockClass.D,
+        anchor=Anchor((boot_s + 90) * NS, (boot_s + 90) * NS + line.BEGIN_NS, 5_000_000),
+    )
+    own.take("utara", [box.batch([beat], sealed_wall_ns=0, clock=ClockClass.D)])
+    after = own.maker.hours.delays("utara", "hub", span)
+    new = {one.start_s for one in after} - {one.start_s for one in before}
+    assert new == {at(29, 7)}

@@ -15,7 +15,9 @@ import pytest
 import yaml
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
+from click.testing import CliRunner
 
+from collector.__main__ import main
 from collector.audit.calendar import Zone
 from collector.report import schedule, service
 from collector.report.issue import AuditDesk
@@ -246,3 +248,22 @@ def test_hours_are_summed_up_as_they_end(tmp_path: Path, filled: Path, own: June
 
 def test_letterheads_are_plain_by_default() -> None:
     assert LetterheadSettings().logo_file is None
+
+
+def test_an_audit_made_by_hand_is_sent_where_that_is_asked(
+    tmp_path: Path, filled: Path, server: tuple[Box, int]
+) -> None:
+    box, port = server
+    file = settings(tmp_path, filled, audit={"smtp": scheduled(port)["smtp"]})
+    done = CliRunner().invoke(
+        main,
+        ["audit", "--config.file", str(file), "--month", "2026-06", "--format", "json,html",
+         "-o", str(tmp_path / "out"), "--mail", "bupati@contoh.example"],
+    )  # fmt: skip
+    assert done.exit_code == 12, done.output
+    assert "sent to bupati@contoh.example" in done.stdout
+    (told,) = box.mail
+    body = told.get_body(("plain",))
+    assert body is not None and "RANCANGAN" in body.get_content()
+    sent = {one.get_filename(): one.get_payload(decode=True) for one in told.iter_attachments()}
+    assert sent == {one.name: one.read_bytes() for one in (tmp_path / "out").iterdir()}
