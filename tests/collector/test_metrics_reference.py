@@ -12,6 +12,7 @@ from collector.backfill import series as settled
 from collector.backfill.counters import BackfillCounters
 from collector.counters import Counters
 from collector.details import FROM_DETAILS
+from collector.device_rates import FROM_RATES
 from collector.instrument import FORWARD, FROM_INSTRUMENT, REVERSE
 from collector.load_series import FROM_TESTS
 from collector.reflector import Reflector, ReflectorSettings
@@ -87,7 +88,8 @@ def test_the_page_shows_every_family_there_is() -> None:
         for family in counters.registry.collect()
     }
     audit = {*FROM_AUDIT, *FROM_VERDICTS, *FROM_EVENTS}
-    shown = {*m.FAMILIES, *FROM_DETAILS, *FROM_INSTRUMENT, *FROM_TESTS, *audit}
+    details = {*FROM_DETAILS, *FROM_RATES, *FROM_INSTRUMENT}
+    shown = {*m.FAMILIES, *details, *FROM_TESTS, *audit}
     families = shown - {FORWARD, REVERSE}
     assert set(of_the_page()) == {family.name for family in families} | own
 
