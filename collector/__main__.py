@@ -242,6 +242,7 @@ for command in (
     audit.availability,
     audit.verdict,
     report.audit,
+    report.audits,
     report.audit_monthly,
     throughput.test,
     throughput.orders,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from collector.commands.options import BY, CONFIG, fail, in_one_line
+from collector.commands.options import BY, CONFIG, JSON, fail, in_one_line
 
 FORMS = ("html", "pdf", "xlsx", "csv", "json")
 LANGUAGES = ("id", "en")
@@ -133,6 +133,17 @@ def audit(
                 ImportError(f"audits need {error.name}: install pantau with its extra 'collector'")
             )
     sys.exit(status)
+
+
+@click.command()
+@CONFIG
+@JSON
+def audits(config: Path, as_json: bool) -> None:
+    """List the audits that were issued, all revisions, the newest months first."""
+    from collector.report import by_hand
+
+    with in_one_line():
+        by_hand.list_issued(config, as_json=as_json)
 
 
 @click.command("audit-monthly")

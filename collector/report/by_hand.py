@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from collector import registers, tables
 from collector.audit.availability import Judgement
 from collector.audit.calendar import Zone
 from collector.audit.phrases import Language
+from collector.ledger.audits import AuditStore
+from collector.ledger.sqlite import SqliteLedger
 from collector.report import mail, schedule
 from collector.report.gather import Wanted
 from collector.report.html import letterhead
@@ -132,6 +135,21 @@ def _send(
     letter = mail.Letter(recipients, made, language, attached)
     mail.send(smtp, located, mail.message(smtp.sender, letter))
     sys.stdout.write(f"sent to {', '.join(recipients)}\n")
+
+
+def list_issued(config: Path, *, as_json: bool) -> None:
+    """Print what was issued. Raises SettingsError or LedgerError."""
+    ledger = SqliteLedger(read(config).data_dir / "ledger.db")
+    try:
+        issued = AuditStore(ledger).all()
+    finally:
+        ledger.close()
+    rows = [one._asdict() for one in issued]
+    if not as_json:
+        for row in rows:
+            row["issued"] = f"{datetime.fromtimestamp(row.pop('issued_s'), UTC):%Y-%m-%d %H:%M} UTC"
+            del row["audit_digest"]
+    tables.show(rows, as_json=as_json)
 
 
 def monthly(config: Path) -> list[Exception]:

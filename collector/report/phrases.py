@@ -79,6 +79,7 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     ),
     "month": ("Bulan", "Month"),
     "links": ("Tautan", "Links"),
+    "links.list": ("Semua tautan", "All links"),
     "sign.made": ("Disusun oleh", "Made by"),
     "sign.approved": ("Mengetahui", "Approved by"),
     "sign.provider": ("Diterima oleh penyedia", "Received by the provider"),

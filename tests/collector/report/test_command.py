@@ -80,6 +80,12 @@ def test_an_issued_audit_is_written_again_to_the_byte(file: Path, tmp_path: Path
     assert "revision 1, issued by Sari" in first.stdout and "revision 1" in second.stdout
     name = "pantau-audit-2026-06-r1.json"
     assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    (row,) = json.loads(run(file, "audits", "--json").stdout)
+    assert (row["month"], row["scope"], row["revision"], row["judgement"]) == (
+        "2026-06", "all", 1, "breached",
+    )  # fmt: skip
+    assert row["digest"] in first.stdout
+    assert run(file, "audits").exit_code == 0
 
 
 @pytest.mark.parametrize(
