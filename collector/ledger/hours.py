@@ -19,6 +19,9 @@ from collector.ledger.derived import DerivedStore
 from collector.ledger.derived_schema import HOUR_S
 from collector.ledger.sqlite import SqliteLedger
 
+AT_ONCE = 24
+"""Hours that are summed up in one transaction: the ingest waits for it."""
+
 
 class HourDelays(NamedTuple):
     """Round-trip times to one target of the batches that began in one hour."""
@@ -183,14 +186,14 @@ def _hours(span: Span) -> tuple[int, int]:
 
 
 def _runs(hours: Iterable[int]) -> Iterator[range]:
-    """Ascending hours as ranges."""
-    start = end = None
+    """Ascending hours as ranges of AT_ONCE at most."""
+    found: range | None = None
     for hour in hours:
-        if end is not None and start is not None and hour == end:
-            end += 1
+        if found is not None and hour == found.stop and len(found) < AT_ONCE:
+            found = range(found.start, hour + 1)
             continue
-        if start is not None and end is not None:
-            yield range(start, end)
-        start, end = hour, hour + 1
-    if start is not None and end is not None:
-        yield range(start, end)
+        if found is not None:
+            yield found
+        found = range(hour, hour + 1)
+    if found is not None:
+        yield found
