@@ -37,14 +37,12 @@ def parse(data: bytes) -> Document:
     return _decode(data)
 
 
-def document(
-    audit: Audit, revision: int, before: Document | None, replaces: str | None
-) -> Document:
-    """An audit as a revision: 1 for the first, 0 for a draft. `before` is the revision that was
-    issued last, of digest `replaces`."""
+def document(audit: Audit, revision: int, before: bytes | None, replaces: str | None) -> Document:
+    """An audit as a revision: 1 for the first, 0 for a draft. `before` is the document that was
+    issued last, of digest `replaces`; it may be of an older form than ours."""
     changes: list[Difference] = []
     left_out = 0
-    for one in () if before is None else differences(before.audit, audit):
+    for one in () if before is None else differences(before, audit):
         if len(changes) < MOST_CHANGES:
             changes.append(one)
         else:
@@ -59,9 +57,10 @@ def document(
     )
 
 
-def differences(before: Audit, now: Audit) -> Iterator[Difference]:
-    """Every number and word that differs, in the order of the record."""
-    yield from _between("", msgspec.to_builtins(before), msgspec.to_builtins(now))
+def differences(before: bytes, now: Audit) -> Iterator[Difference]:
+    """Every number and word that differs from the document before, in the order of the record."""
+    old = msgspec.json.decode(before)["audit"]
+    yield from _between("", old, msgspec.to_builtins(now))
 
 
 def _between(place: str, before: Any, now: Any) -> Iterator[Difference]:

@@ -6,6 +6,8 @@ a draft until it is issued.
 
 from typing import NamedTuple
 
+import msgspec
+
 from collector.audit.availability import Judgement
 from collector.ledger.audits import AuditStore, Draft, Issued
 from collector.report.document import canonical, digest, document, parse
@@ -57,7 +59,7 @@ class AuditDesk:
             return _made(document(audit, 0, None, None), None)
         if newest.audit_digest == digest(canonical(audit)):
             return self.kept(newest)
-        before = parse(self.store.data(newest.id))
+        before = self.store.data(newest.id)
         return _made(document(audit, 0, before, newest.digest), None)
 
     def issue(self, wanted: Wanted, by: str, now_s: int, progress: Progress = silent) -> Made:
@@ -105,9 +107,18 @@ class AuditDesk:
             )
 
     def kept(self, issued: Issued) -> Made:
-        """A revision as it was issued."""
+        """A revision as it was issued.
+
+        Raises ValueError where its form is one that this version cannot render.
+        """
         data = self.store.data(issued.id)
-        return Made(parse(data), data, issued)
+        try:
+            return Made(parse(data), data, issued)
+        except msgspec.ValidationError as error:
+            raise ValueError(
+                f"audit {issued.id} has an older form than this version renders ({error});"
+                " its JSON is in the ledger as it was issued"
+            ) from error
 
 
 def _made(what: Document, issued: Issued | None) -> Made:

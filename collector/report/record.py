@@ -21,8 +21,9 @@ FORMAT = "pantau-audit-1"
 """Changes whenever a reader of the former form would misread the new one."""
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of the record."""
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the record. A field that a later version adds has a default, so that what was
+    issued before can still be rendered."""
 
 
 class Seconds(Part, frozen=True, kw_only=True):

@@ -109,20 +109,28 @@ class AuditDocuments:
 
     async def one(self, request: web.Request) -> web.Response:
         """The document itself, to the byte."""
-        made = await self._kept(request)
-        return web.Response(body=made.data, content_type="application/json")
+        issued, store = await self._issued(request), self._ground.desk.store
+        data = await self._thread(lambda: store.data(issued.id))
+        return web.Response(body=data, content_type="application/json")
 
     async def download(self, request: web.Request) -> web.Response:
         """The document in some form; of many links the summary, or one of them by `link`."""
         how = asked(request.query, Form.PDF)
         return await self._file(await self._kept(request), how)
 
-    async def _kept(self, request: web.Request) -> Made:
+    async def _issued(self, request: web.Request) -> Issued:
         number, desk = int(request.match_info["id"]), self._ground.desk
         issued = None if number >= 2**63 else await self._thread(lambda: desk.store.one(number))
         if issued is None:
             raise _error(web.HTTPNotFound, f"no audit {number}")
-        return await self._thread(lambda: desk.kept(issued))
+        return issued
+
+    async def _kept(self, request: web.Request) -> Made:
+        issued = await self._issued(request)
+        try:
+            return await self._thread(lambda: self._ground.desk.kept(issued))
+        except ValueError as error:
+            raise _error(web.HTTPNotFound, str(error)) from error
 
     async def _file(self, made: Made, how: Asked) -> web.Response:
         head = self._head()

@@ -211,7 +211,7 @@ def test_a_draft_says_so_and_a_revision_lists_its_changes(made: Made, audit: Aud
     draft = made._replace(issued=None)
     assert "RANCANGAN" in render(draft, whole(draft), Language.ID, HEAD)
     other = msgspec.structs.replace(audit, software="0.0.9")
-    doc = document(audit, 2, document(other, 1, None, None), "f" * 64)
+    doc = document(audit, 2, canonical(document(other, 1, None, None)), "f" * 64)
     page = render(Made(doc, canonical(doc), made.issued), whole(made), Language.EN, HEAD)
     assert "Changes from the former revision" in page
     assert '<td class="mono">&#34;0.0.9&#34;</td>' in page

@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from collector.ledger import LedgerError
-from collector.ledger.audits import AuditStore
+from collector.ledger.audits import AuditStore, Draft
 from collector.report.document import parse
 from collector.report.gather import Wanted
 from collector.report.issue import AuditDesk, Made
@@ -85,3 +85,17 @@ def test_scopes_are_issued_apart(own: June) -> None:
     other = desk(own).issue(Wanted("2026-06"), "Sari", NOW_S)
     assert other.issued is not None
     assert (other.issued.scope, other.issued.revision) == ("all", 1)
+
+
+def test_an_audit_of_an_older_form_is_kept_compared_and_not_rendered(own: June) -> None:
+    first = issued(own)
+    told = json.loads(first.data)
+    del told["audit"]["links"][0]["periods"][0]["availability"]["coverage"]
+    old = Draft("2026-06", "all", 1, "d" * 64, "a" * 64, "met", json.dumps(told).encode())
+    kept = desk(own).store.issue(old, "Sari", NOW_S)
+    with pytest.raises(ValueError, match=r"older form .*its JSON is in the ledger"):
+        desk(own).kept(kept)
+    draft = desk(own).make(Wanted("2026-06"), NOW_S)
+    changes = {one.place: one for one in draft.document.changes}
+    place = "links[utara].periods[0].availability.coverage"
+    assert changes[place].before is None and changes[place].now is not None
