@@ -102,6 +102,7 @@ def render(made: Made, pages: Pages, language: Language, head: Letterhead) -> st
     signed_on = "" if issued_s is None else speech.day_at(issued_s)
     context: dict[str, Any] = {
         "s": speech,
+        "speech_in": lambda zone: Speech(language, Zone(zone)),
         "doc": doc,
         "audit": audit,
         "links": pages.links,

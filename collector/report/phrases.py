@@ -23,6 +23,7 @@ PHRASES: Mapping[str, tuple[str, str]] = {
     "scope.district": ("Kecamatan {value}", "District {value}"),
     "period": ("Masa audit", "Period"),
     "period.value": ("{start} sampai {end}", "{start} to {end}"),
+    "zone": ("Zona waktu", "Time zone"),
     "status": ("Status dokumen", "Status of this document"),
     "draft": (
         "RANCANGAN, belum diterbitkan",

@@ -117,6 +117,7 @@ def _first(page: Worksheet, made: Made, speech: Speech, forms: _Forms) -> None:
         (speech.say("month"), speech.month(audit.month), None),
         (speech.say("scope"), scope, None),
         (speech.say("status"), speech.say("draft.mark") if issued is None else "", None),
+        (speech.say("zone"), audit.zone, None),
         (speech.say("links"), one.links, None),
         (speech.say("judgement.met"), one.judgement.met, None),
         (speech.say("judgement.breached"), one.judgement.breached, None),

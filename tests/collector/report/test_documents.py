@@ -28,7 +28,7 @@ from collector.ledger.audits import Issued
 from collector.maintenance import Kind, Refusal
 from collector.report import sentences
 from collector.report.document import canonical, digest, document
-from collector.report.html import Letterhead, letterhead, render, whole
+from collector.report.html import Letterhead, Pages, letterhead, render, whole
 from collector.report.issue import Made
 from collector.report.pdf import pdf
 from collector.report.phrases import PHRASES
@@ -205,6 +205,16 @@ def test_what_people_typed_is_escaped(made: Made) -> None:
     assert "PT Serat &amp; Kabel" in page and "PT Serat & Kabel" not in page
     assert "Kabupaten &lt;Contoh&gt;" in page
     assert page.count("<svg") == 1 + 3 * 3 + 2
+
+
+def test_a_link_in_another_zone_is_told_by_its_own_clock(made: Made, audit: Audit) -> None:
+    link = audit.links[0]
+    (part,) = link.periods
+    east = msgspec.structs.replace(part, terms=part.terms | {"zone": "WIT"})
+    moved = msgspec.structs.replace(link, periods=(east,))
+    page = render(made, Pages(False, [moved]), Language.ID, HEAD)
+    assert "03-06-2026 11:00:00" in page and "(WIT)" in page
+    assert "03-06-2026 09:00:00" not in page
 
 
 def test_a_draft_says_so_and_a_revision_lists_its_changes(made: Made, audit: Audit) -> None:
