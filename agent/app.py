@@ -22,6 +22,7 @@ from agent.spool import Recovery, Spool, SpoolFull, SpoolSettings, SpoolUnavaila
 from agent.uplink import Orders, Uplink
 from runtime.clock import Clock
 from runtime.collection import collect_rarely
+from runtime.service import ServiceManager
 from runtime.supervise import every, run_until
 from runtime.timekeeping import KeptClock
 from runtime.version import VERSION
@@ -295,8 +296,12 @@ class Agent:
         await self._outbox.append([])
         await self._seal()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Measure and report until `stop`; then everything made is on disk, sealed."""
+    async def run(self, stop: asyncio.Event, manager: ServiceManager | None = None) -> None:
+        """Measure and report until `stop`; then everything made is on disk, sealed.
+
+        `manager` hears when it has begun, that event loop and spool thread live, and its end.
+        """
+        manager = manager or ServiceManager()
         log.info(
             "agent %s of node %s: %d targets, hub %s",
             self.identity.agent_id,
@@ -306,6 +311,10 @@ class Agent:
         )
         await self._keep_time()
         await self._begin()
+        manager.ready(
+            f"Node {self.identity.node}: {len(self._policy.targets)} targets, hub"
+            f" {self.identity.url}"
+        )
         collect_rarely()
         rhythm = self._settings.rhythm
         tasks = {
@@ -318,10 +327,12 @@ class Agent:
             "status": lambda: self._uplink.run_status(rhythm.status_s),
             "evidence": self._uplink.run_evidence,
             "throughput": self._test,
+            "service manager": lambda: manager.beat(self._outbox.status),
         }
         try:
             await run_until(stop, tasks)
         finally:
+            manager.stopping()
             await self._end("asked to stop" if stop.is_set() else "failed")
 
     async def _end(self, reason: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from collector.commands import audit, registers, report, throughput
+from collector.commands import audit, backup, registers, report, throughput
 from collector.commands.options import CONFIG, JSON, ONE_LINK, ZONE, fail, in_one_line
 from runtime.settings import SettingsError
 from runtime.version import VERSION
@@ -247,6 +247,8 @@ for command in (
     throughput.test,
     throughput.orders,
     throughput.experiment,
+    backup.backup,
+    backup.restore,
 ):
     main.add_command(command)
 
