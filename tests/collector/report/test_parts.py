@@ -173,9 +173,20 @@ def test_a_silence_counts_only_where_the_provider_had_an_outage() -> None:
 
 def answer(*intervals: Interval) -> MonthAnswer:
     terms = contract(restitution=Restitution(rule=Rule.PALAPA), fee_rupiah=2_592_000)
-    found = arithmetic.availability(Tally.of(intervals, JUNE), terms.terms())
+    tally = Tally.of(intervals, JUNE)
+    found = arithmetic.availability(tally, terms.terms())
     return MonthAnswer(
-        "l1", MONTH, terms, JUNE, found, Deciding((), ()), found.budget, (), JUNE.end_s, True
+        link="l1",
+        month=MONTH,
+        contract=terms,
+        period=JUNE,
+        found=found,
+        seconds=tally.seconds,
+        deciding=Deciding((), ()),
+        budget=found.budget,
+        flapping=(),
+        judged_until_s=JUNE.end_s,
+        complete=True,
     )
 
 
