@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from collector.commands import audit, backup, registers, silences, throughput
+from collector.commands import audit, backup, registers, report, silences, throughput
 from collector.commands.options import CONFIG, JSON, ONE_LINK, ZONE, fail, in_one_line
 from runtime.settings import SettingsError
 from runtime.version import VERSION
@@ -242,6 +242,9 @@ for command in (
     audit.delays,
     audit.availability,
     audit.verdict,
+    report.audit,
+    report.audits,
+    report.audit_monthly,
     throughput.test,
     throughput.orders,
     throughput.experiment,

@@ -165,7 +165,7 @@ class Answers:
         wide = Span(span.start_s - EDGE_S, span.end_s + EDGE_S)
         strip = strip_of(self._derived, link, *wide)
         seen = showing(strip, self._derived.hub_off(*wide))
-        intervals = _whole(self._store.intervals(link, wide), wide)
+        intervals = whole(self._store.intervals(link, wide), wide)
         return violations(seen, intervals, span, terms.unavailability, terms.degraded)
 
     def delays(self, answer: MonthAnswer) -> list[TargetAnswer]:
@@ -217,7 +217,7 @@ class Answers:
         start_s = period.span.start_s
         so_far = Span(start_s, min(period.span.end_s, now_s))
         kept = self._store.intervals(link, Span(start_s - DAY_S, so_far.end_s + DAY_S))
-        tally = Tally.of(_whole(kept, so_far), so_far)
+        tally = Tally.of(whole(kept, so_far), so_far)
         terms = period.contract.terms()
         found = arithmetic.availability(tally, terms)
         judged_s = self._store.judged_until(link)
@@ -245,7 +245,7 @@ def _unknown(start_s: int, end_s: int) -> Interval:
     return Interval(start_s, end_s, State.UNKNOWN, Cause.UNDETERMINED, Charge.UNKNOWN)
 
 
-def _whole(kept: list[Interval], span: Span) -> list[Interval]:
+def whole(kept: list[Interval], span: Span) -> list[Interval]:
     """The intervals, with what is not judged filled in as unknown."""
     whole: list[Interval] = []
     at = min([span.start_s, *(one.start_s for one in kept)])

@@ -23,11 +23,15 @@ from collector.desk import Desk
 from collector.fleet import Fleet
 from collector.ingest import Ingest, ReceiptSigner
 from collector.inventory import ReflectorAddress
+from collector.ledger.audits import AuditStore
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import OutageStore
 from collector.ledger.sqlite import SqliteLedger
 from collector.live import Live
 from collector.reflector import Reflector, ReflectorSettings
+from collector.report.gather import AuditMaker
+from collector.report.issue import AuditDesk
+from collector.report.service import AuditService
 from collector.roster import Roster
 from collector.sessions import SessionTable
 from collector.settings import Located
@@ -45,6 +49,7 @@ from collector.watch import Watch
 from collector.web import strangers
 from collector.web.agents import AgentEndpoints
 from collector.web.audit import AuditPages
+from collector.web.audits import AuditDocuments, AuditGround
 from collector.web.discovery import DiscoveryPages
 from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
@@ -138,8 +143,6 @@ class Collector:
             slots=self.slots,
             catchup_bytes_per_s=settings.limits.catchup_bytes_per_s,
         )
-        self.counters.queue.set_function(lambda: self._committer.waiting)
-        self.counters.agents.set_function(lambda: len(self.roster.active()))
         gathering = Gathering(
             self.ledger,
             derived,
@@ -152,9 +155,11 @@ class Collector:
         self.pages = Pages(self.board, self.counters, clock, self.reload)
         self._app = web.Application(client_max_size=MAX_BATCH_BYTES)
         self._serve(desk, gathering, keys.operator_token(located.data_dir))
+        self.auditing = self._audits(derived, kept)
         self.port = settings.http.port
         self._planned_hour = clock.wall_ns() // HOUR_NS
         self._inventory, self.contracts = self._read()
+        self._count()
         self.backfill = Backfill(
             located,
             BackfillStore(self.ledger, derived, kept),
@@ -165,6 +170,10 @@ class Collector:
         self.silencing = SilenceSync(
             located, self.ledger, self._promised, self.counters.registry, clock
         )
+
+    def _count(self) -> None:
+        self.counters.queue.set_function(lambda: self._committer.waiting)
+        self.counters.agents.set_function(lambda: len(self.roster.active()))
 
     def _serve(self, desk: Desk, gathering: Gathering, operator_token: str) -> None:
         """Everything that is asked over HTTP."""
@@ -182,6 +191,20 @@ class Collector:
             self._app.add_routes(pages.routes())
         if self.loads is not None:
             self._app.add_routes(Ndt7(self.loads).routes())
+
+    def _audits(self, derived: DerivedStore, kept: OutageStore) -> AuditService:
+        """The documents that are asked for over HTTP, and those that are made by themselves."""
+        located, clock, settings = self._located, self._clock, self._located.settings.audit
+        maker = AuditMaker(self.ledger, derived, kept, self._promised)
+        ground = AuditGround(
+            AuditDesk(maker, AuditStore(self.ledger), settings.freeze_after_days),
+            settings,
+            located.file.parent,
+            clock,
+            keys.operator_token(located.data_dir),
+        )
+        self._app.add_routes(AuditDocuments(ground).routes())
+        return AuditService(located, maker, lambda: self._inventory, clock)
 
     def _reflector_address(self) -> ReflectorAddress:
         stamp = self._located.settings.stamp
@@ -306,6 +329,7 @@ class Collector:
                 "settling": self.settling.run,
                 "hub's journal": self.settling.keep_alive,
                 "verdicts": self.judging.run,
+                "audits": self.auditing.run,
                 "watch": self._watch.run,
                 "refresh": lambda: every(REFRESH_S, self._refresh),
                 "slots": lambda: every(SLOTS_S, self.slots.turn),

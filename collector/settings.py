@@ -11,6 +11,8 @@ from typing import Annotated
 
 import msgspec
 
+from collector.report.settings import AuditSettings
+from collector.sections import Section
 from runtime.settings import SettingsError, load
 
 CONTRACTS_FILE = "contracts.yaml"
@@ -24,10 +26,6 @@ def check_literal(address: str) -> None:
         ipaddress.ip_address(address)
     except ValueError as error:
         raise ValueError(f"address {address!r}: expected a literal IPv4 or IPv6 address") from error
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One block of a settings file."""
 
 
 class HttpSettings(Section, frozen=True, kw_only=True):
@@ -142,8 +140,8 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     """By which its progress is remembered: a new name begins anew."""
     url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s]+\Z")]
     """Of its remote write receiver, such as http://127.0.0.1:9090/api/v1/write."""
-    headers: dict[HeaderName, str] = {}
-    header_files: dict[HeaderName, str] = {}
+    headers: dict[HeaderName, str] = msgspec.field(default_factory=dict)
+    header_files: dict[HeaderName, str] = msgspec.field(default_factory=dict)
     """Headers whose values are the first lines of files, for secrets."""
     basic_auth: BasicAuth | None = None
     ca_file: str | None = None
@@ -154,7 +152,7 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     """Most samples in one request."""
     timeout_s: Positive = 30.0
     """An endpoint that has not answered by then is tried again."""
-    labels: dict[LabelName, str] = {}
+    labels: dict[LabelName, str] = msgspec.field(default_factory=dict)
     """Added to every series."""
 
     def __post_init__(self) -> None:
@@ -235,6 +233,7 @@ class CollectorSettings(Section, frozen=True, kw_only=True):
     """Where settled series are sent to; nowhere by default."""
     alertmanager: AlertmanagerSettings | None = None
     """Who is told of maintenance windows; nobody by default."""
+    audit: AuditSettings = AuditSettings()
 
     def __post_init__(self) -> None:
         names = [one.name for one in self.backfill]
@@ -293,6 +292,9 @@ def read(file: Path) -> Located:
             raise SettingsError(f"{file}: http: no file {located.path(name)}")
     if located.settings.alertmanager is not None:
         check_alertmanager(located, located.settings.alertmanager)
+    for name in located.settings.audit.files:
+        if not located.path(name).is_file():
+            raise SettingsError(f"{file}: audit: no file {located.path(name)}")
     for k, endpoint in enumerate(located.settings.backfill):
         for name in endpoint.files:
             if not located.path(name).is_file():
