@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from collector.commands import audit, evidence, registers, throughput
+from collector.commands import (
+    audit,
+    backup,
+    evidence,
+    registers,
+    report,
+    silences,
+    throughput,
+)
 from collector.commands.options import CONFIG, JSON, ONE_LINK, ZONE, fail, in_one_line
 from runtime.settings import SettingsError
 from runtime.version import VERSION
@@ -236,6 +244,7 @@ def demo(duration: str | None, keep: bool) -> None:
 for command in (
     registers.maintenance,
     registers.tickets,
+    silences.silence_sync,
     audit.outages,
     audit.events,
     audit.delays,
@@ -243,9 +252,14 @@ for command in (
     audit.verdict,
     evidence.evidence,
     evidence.verify,
+    report.audit,
+    report.audits,
+    report.audit_monthly,
     throughput.test,
     throughput.orders,
     throughput.experiment,
+    backup.backup,
+    backup.restore,
 ):
     main.add_command(command)
 

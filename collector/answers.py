@@ -4,12 +4,12 @@ Everything comes from what was judged and kept; nothing is judged here. What was
 because its evidence is not here, is unknown.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
 from collector.audit import availability as arithmetic
-from collector.audit.availability import Availability, Budget, Deciding, Tally
+from collector.audit.availability import Availability, Budget, Deciding, Kind, Tally
 from collector.audit.calendar import Month, Zone
 from collector.audit.delays import LossClause, RttClause, available, loss
 from collector.audit.evidence import Span
@@ -42,6 +42,8 @@ class MonthAnswer(NamedTuple):
     """The month, or the part of it under this contract."""
     found: Availability
     """Of the period so far: what is not judged yet is unknown."""
+    seconds: Mapping[Kind, int]
+    """Of the same time, by state, cause and charge; they add up to it."""
     deciding: Deciding
     budget: Budget
     """Of the whole period, what lies ahead included."""
@@ -163,7 +165,7 @@ class Answers:
         wide = Span(span.start_s - EDGE_S, span.end_s + EDGE_S)
         strip = strip_of(self._derived, link, *wide)
         seen = showing(strip, self._derived.hub_off(*wide))
-        intervals = _whole(self._store.intervals(link, wide), wide)
+        intervals = whole(self._store.intervals(link, wide), wide)
         return violations(seen, intervals, span, terms.unavailability, terms.degraded)
 
     def delays(self, answer: MonthAnswer) -> list[TargetAnswer]:
@@ -226,7 +228,7 @@ class Answers:
         start_s = period.span.start_s
         so_far = Span(start_s, min(period.span.end_s, now_s))
         kept = self._store.intervals(link, Span(start_s - DAY_S, so_far.end_s + DAY_S))
-        tally = Tally.of(_whole(kept, so_far), so_far)
+        tally = Tally.of(whole(kept, so_far), so_far)
         terms = period.contract.terms()
         found = arithmetic.availability(tally, terms)
         judged_s = self._store.judged_until(link)
@@ -241,6 +243,7 @@ class Answers:
             contract=period.contract,
             period=period.span,
             found=found,
+            seconds=tally.seconds,
             deciding=arithmetic.deciding(found),
             budget=arithmetic.availability(tally, terms, period.span).budget,
             flapping=flapping(counted),
@@ -262,7 +265,7 @@ def _unknown(start_s: int, end_s: int) -> Interval:
     return Interval(start_s, end_s, State.UNKNOWN, Cause.UNDETERMINED, Charge.UNKNOWN)
 
 
-def _whole(kept: list[Interval], span: Span) -> list[Interval]:
+def whole(kept: list[Interval], span: Span) -> list[Interval]:
     """The intervals, with what is not judged filled in as unknown."""
     whole: list[Interval] = []
     at = min([span.start_s, *(one.start_s for one in kept)])

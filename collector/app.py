@@ -23,11 +23,15 @@ from collector.desk import Desk
 from collector.fleet import Fleet
 from collector.ingest import Ingest, ReceiptSigner
 from collector.inventory import ReflectorAddress
+from collector.ledger.audits import AuditStore
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import OutageStore
 from collector.ledger.sqlite import SqliteLedger
 from collector.live import Live
 from collector.reflector import Reflector, ReflectorSettings
+from collector.report.gather import AuditMaker
+from collector.report.issue import AuditDesk
+from collector.report.service import AuditService
 from collector.roster import Roster
 from collector.sessions import SessionTable
 from collector.settings import Located
@@ -36,6 +40,7 @@ from collector.settle.judge import Judge
 from collector.settle.service import Parts, SettleService
 from collector.settle.verdict_service import VerdictService, opened
 from collector.settle.world import Worlds
+from collector.silence_sync import SilenceSync
 from collector.slot_desk import Ground, Server, SlotDesk
 from collector.slot_store import SlotStore
 from collector.throughput import SlotEvent, ThroughputServer
@@ -45,6 +50,7 @@ from collector.watch import Watch
 from collector.web import strangers
 from collector.web.agents import AgentEndpoints
 from collector.web.audit import AuditPages
+from collector.web.audits import AuditDocuments, AuditGround
 from collector.web.discovery import DiscoveryPages
 from collector.web.heads import HeadPages
 from collector.web.orders import OrderEndpoints
@@ -52,6 +58,7 @@ from collector.web.pages import Pages
 from collector.web.runbooks import RunbookPages
 from collector.web.verdicts import VerdictPages
 from runtime.clock import Clock
+from runtime.service import ServiceManager
 from runtime.settings import SettingsError
 from runtime.supervise import every, run_until
 from runtime.timekeeping import KeptClock
@@ -138,8 +145,6 @@ class Collector:
             slots=self.slots,
             catchup_bytes_per_s=settings.limits.catchup_bytes_per_s,
         )
-        self.counters.queue.set_function(lambda: self._committer.waiting)
-        self.counters.agents.set_function(lambda: len(self.roster.active()))
         gathering = Gathering(
             self.ledger,
             derived,
@@ -153,9 +158,10 @@ class Collector:
         self.pages = Pages(self.board, self.counters, clock, self.reload)
         self._app = web.Application(client_max_size=MAX_BATCH_BYTES)
         self._serve(desk, gathering, keys.operator_token(located.data_dir))
-        self.port = settings.http.port
-        self._planned_hour = clock.wall_ns() // HOUR_NS
+        self.auditing = self._audits(derived, kept)
+        self.port, self._planned_hour = settings.http.port, clock.wall_ns() // HOUR_NS
         self._inventory, self.contracts = self._read()
+        self._count()
         self.backfill = Backfill(
             located,
             BackfillStore(self.ledger, derived, kept),
@@ -163,6 +169,13 @@ class Collector:
             self.counters.registry,
             clock,
         )
+        self.silencing = SilenceSync(
+            located, self.ledger, self._promised, self.counters.registry, clock
+        )
+
+    def _count(self) -> None:
+        self.counters.queue.set_function(lambda: self._committer.waiting)
+        self.counters.agents.set_function(lambda: len(self.roster.active()))
 
     def _serve(self, desk: Desk, gathering: Gathering, operator_token: str) -> None:
         """Everything that is asked over HTTP."""
@@ -181,6 +194,20 @@ class Collector:
             self._app.add_routes(pages.routes())
         if self.loads is not None:
             self._app.add_routes(Ndt7(self.loads).routes())
+
+    def _audits(self, derived: DerivedStore, kept: OutageStore) -> AuditService:
+        """The documents that are asked for over HTTP, and those that are made by themselves."""
+        located, clock, settings = self._located, self._clock, self._located.settings.audit
+        maker = AuditMaker(self.ledger, derived, kept, self._promised)
+        ground = AuditGround(
+            AuditDesk(maker, AuditStore(self.ledger), settings.freeze_after_days),
+            settings,
+            located.file.parent,
+            clock,
+            keys.operator_token(located.data_dir),
+        )
+        self._app.add_routes(AuditDocuments(ground).routes())
+        return AuditService(located, maker, lambda: self._inventory, clock)
 
     def _reflector_address(self) -> ReflectorAddress:
         stamp = self._located.settings.stamp
@@ -260,8 +287,16 @@ class Collector:
         )
         return context
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop`. Takes no new report after it; what was taken is committed."""
+    async def _alive(self) -> None:
+        """Returns unless the ledger, whose every use takes turns, hangs."""
+        await asyncio.to_thread(self.ledger.rows, "SELECT 1")
+
+    async def run(self, stop: asyncio.Event, manager: ServiceManager | None = None) -> None:
+        """Serve until `stop`. Takes no new report after it; what was taken is committed.
+
+        `manager` hears when agents can come, that event loop and ledger live, and the end.
+        """
+        manager = manager or ServiceManager()
         settings = self._located.settings
         await self.reflector.start()
         self._load()
@@ -288,24 +323,32 @@ class Collector:
                 self.reflector.port,
                 self.ledger.ledger_id.hex(),
             )
+            manager.ready(
+                f"{len(self._inventory.nodes)} nodes, {len(self._inventory.links)} links;"
+                f" HTTP port {self.port}, STAMP port {self.reflector.port}"
+            )
             tasks = {
                 "committer": self._committer.run,
                 "settling": self.settling.run,
                 "hub's journal": self.settling.keep_alive,
                 "verdicts": self.judging.run,
+                "audits": self.auditing.run,
                 "watch": self._watch.run,
                 "tree": self.tree.service.run,
                 "witnesses": self.tree.witnesses.run,
                 "refresh": lambda: every(REFRESH_S, self._refresh),
                 "slots": lambda: every(SLOTS_S, self.slots.turn),
                 **self.backfill.tasks(),
+                **self.silencing.tasks(),
                 "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
+                "service manager": lambda: manager.beat(self._alive),
                 "shutdown": lambda: self._shut(stop, runner, closed),
             }
             if self.loads is not None:
                 tasks["throughput"] = self.loads.run
             await run_until(closed, tasks)
         finally:
+            manager.stopping()
             self.pages.ready = False
             await runner.cleanup()
             await self.reflector.close()
@@ -357,4 +400,4 @@ async def serve(collector: Collector) -> None:
     """Run until a signal says stop."""
     stop = asyncio.Event()
     with signals(stop, collector):
-        await collector.run(stop)
+        await collector.run(stop, ServiceManager.of_process())

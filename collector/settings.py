@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from collector.report.settings import AuditSettings
+from collector.sections import Section
 from runtime.settings import SettingsError, load
 
 CONTRACTS_FILE = "contracts.yaml"
@@ -25,10 +27,6 @@ def check_literal(address: str) -> None:
         ipaddress.ip_address(address)
     except ValueError as error:
         raise ValueError(f"address {address!r}: expected a literal IPv4 or IPv6 address") from error
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One block of a settings file."""
 
 
 class HttpSettings(Section, frozen=True, kw_only=True):
@@ -182,8 +180,8 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     """By which its progress is remembered: a new name begins anew."""
     url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s]+\Z")]
     """Of its remote write receiver, such as http://127.0.0.1:9090/api/v1/write."""
-    headers: dict[HeaderName, str] = {}
-    header_files: dict[HeaderName, str] = {}
+    headers: dict[HeaderName, str] = msgspec.field(default_factory=dict)
+    header_files: dict[HeaderName, str] = msgspec.field(default_factory=dict)
     """Headers whose values are the first lines of files, for secrets."""
     basic_auth: BasicAuth | None = None
     ca_file: str | None = None
@@ -194,7 +192,7 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     """Most samples in one request."""
     timeout_s: Positive = 30.0
     """An endpoint that has not answered by then is tried again."""
-    labels: dict[LabelName, str] = {}
+    labels: dict[LabelName, str] = msgspec.field(default_factory=dict)
     """Added to every series."""
 
     def __post_init__(self) -> None:
@@ -221,6 +219,37 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
         return (*self.header_files.values(), *auth, *ca)
 
 
+ALERTMANAGER_URL = r"^https?://[^\s/?#]+(/[^\s?#]*)?\Z"
+
+
+class AlertmanagerSettings(Section, frozen=True, kw_only=True):
+    """The Alertmanager that is told of maintenance windows (docs/alerting.md)."""
+
+    url: Annotated[str, msgspec.Meta(pattern=ALERTMANAGER_URL)]
+    """Such as http://127.0.0.1:9093; any one of a cluster."""
+    basic_auth: BasicAuth | None = None
+    ca_file: str | None = None
+    """PEM certificates that sign Alertmanager's own, besides the machine's."""
+    cert_file: str | None = None
+    """PEM certificate chain that the collector shows; with `key_file`."""
+    key_file: str | None = None
+    """PEM private key."""
+    timeout_s: Positive = 10.0
+    every_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 30.0
+    """How often windows and silences are compared."""
+
+    def __post_init__(self) -> None:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that it names."""
+        auth = None if self.basic_auth is None else self.basic_auth.password_file
+        named = (auth, self.ca_file, self.cert_file, self.key_file)
+        return tuple(one for one in named if one is not None)
+
+
 class CollectorSettings(Section, frozen=True, kw_only=True):
     """collector.yaml."""
 
@@ -245,6 +274,9 @@ class CollectorSettings(Section, frozen=True, kw_only=True):
     smtp: SmtpSettings | None = None
     """By which server mail is sent; none by default."""
     heads: HeadSettings = HeadSettings()
+    alertmanager: AlertmanagerSettings | None = None
+    """Who is told of maintenance windows; nobody by default."""
+    audit: AuditSettings = AuditSettings()
 
     def __post_init__(self) -> None:
         if self.heads.mail_to and self.smtp is None:
@@ -301,6 +333,15 @@ def _check_witnesses(file: Path, located: Located) -> None:
         _check_ca(f"{file}: heads.timestamp_ca_file", located.path(ca_file))
 
 
+def check_alertmanager(located: Located, settings: AlertmanagerSettings) -> None:
+    """Raises SettingsError where a file that it names is not there, or no certificates."""
+    for name in settings.files:
+        if not located.path(name).is_file():
+            raise SettingsError(f"{located.file}: alertmanager: no file {located.path(name)}")
+    if settings.ca_file is not None:
+        _check_ca(f"{located.file}: alertmanager.ca_file", located.path(settings.ca_file))
+
+
 def read(file: Path) -> Located:
     """collector.yaml. Raises SettingsError."""
     located = Located(load(file, CollectorSettings), file.resolve())
@@ -308,6 +349,11 @@ def read(file: Path) -> Located:
         if name is not None and not located.path(name).is_file():
             raise SettingsError(f"{file}: http: no file {located.path(name)}")
     _check_witnesses(file, located)
+    if located.settings.alertmanager is not None:
+        check_alertmanager(located, located.settings.alertmanager)
+    for name in located.settings.audit.files:
+        if not located.path(name).is_file():
+            raise SettingsError(f"{file}: audit: no file {located.path(name)}")
     for k, endpoint in enumerate(located.settings.backfill):
         for name in endpoint.files:
             if not located.path(name).is_file():

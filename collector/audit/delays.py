@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from collector.audit.availability import Judgement
+from collector.audit.evidence import Span
 from collector.audit.histogram import Between, Histogram, merge
 from collector.audit.intervals import Interval
 from collector.audit.states import State
@@ -55,10 +56,10 @@ class LossClause(NamedTuple):
         return Judgement.MET if self.found <= self.limit else Judgement.BREACHED
 
 
-def available(
+def in_available(
     batches: Iterable[tuple[int, Histogram]], intervals: Sequence[Interval]
-) -> tuple[Histogram, int]:
-    """All batches in available time as one, and how many were left out; both in time's order."""
+) -> tuple[list[Histogram], int]:
+    """The batches in available time, and how many were left out; both in time's order."""
     kept: list[Histogram] = []
     left = at = 0
     for begin_s, histogram in batches:
@@ -73,7 +74,23 @@ def available(
             kept.append(histogram)
         else:
             left += 1
+    return kept, left
+
+
+def available(
+    batches: Iterable[tuple[int, Histogram]], intervals: Sequence[Interval]
+) -> tuple[Histogram, int]:
+    """All batches in available time as one, and how many were left out; both in time's order."""
+    kept, left = in_available(batches, intervals)
     return merge(kept), left
+
+
+def always_available(span: Span, intervals: Iterable[Interval]) -> bool:
+    """Whether no batch that begins in the span can touch other time."""
+    wide = Span(span.start_s, span.end_s + BATCH_S - 1)
+    return wide.length_s == sum(
+        wide.overlap_s(Span(one.start_s, one.end_s)) for one in intervals if one.state in _AVAILABLE
+    )
 
 
 def loss(histogram: Histogram) -> Fraction | None:

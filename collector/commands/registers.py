@@ -127,3 +127,27 @@ def tickets_list(config: Path, link: str | None, as_json: bool) -> None:
 
     with in_one_line():
         registers.list_tickets(config, link=link, as_json=as_json)
+
+
+@tickets.command("reconcile")
+@CONFIG
+@click.option("--month", required=True, metavar="YYYY-MM", help="A calendar month.")
+@click.option("--link", help="Only this link.")
+@click.option("--provider", help="Only this provider's links.")
+@JSON
+def tickets_reconcile(
+    config: Path, month: str, link: str | None, provider: str | None, as_json: bool
+) -> None:
+    """Show our outages beside the providers' tickets: matched, with other times, only ours, only
+    theirs.
+
+    An outage and a ticket belong together where they overlap or nearly so; of what hangs together
+    the first beginnings and the last ends are compared (setting audit.ticket_tolerance_s). A
+    silence of the node and announced work need no ticket.
+    """
+    from collector.report import by_hand
+
+    told = {"link": link, "provider": provider}
+    scope = {kind: value for kind, value in told.items() if value is not None}
+    with in_one_line():
+        by_hand.reconcile(config, (month, scope), as_json=as_json)

@@ -91,7 +91,12 @@ def strip_of(store: DerivedStore, link: str, start_s: int, end_s: int) -> Strip:
         known.get(hour) or Strip.nothing(hour, hour + HOUR_S)
         for hour in range(first, end_s, HOUR_S)
     ]
-    return join(whole).slice(start_s, end_s) if whole else Strip.nothing(start_s, end_s)
+    if not whole:
+        return Strip.nothing(start_s, end_s)
+    # Cut before they are joined: a month has half a million runs, and an hour few.
+    whole[-1] = whole[-1].slice(whole[-1].start_s, end_s)
+    whole[0] = whole[0].slice(start_s, whole[0].end_s)
+    return join(whole)
 
 
 def _life(row: LifeRow, clock: Clock, event: Span) -> Life | None:

@@ -131,6 +131,7 @@ table{{border-collapse:collapse;width:100%}}td,th{{text-align:left;padding:.3rem
 border-bottom:1px solid #8884}}.up{{color:#0a7d33}}.down{{color:#c01c28}}.unknown{{color:#8a6d00}}
 </style></head><body><h1>Pantau collector</h1>
 <p>Version {version}. <a href="/metrics">Metrics</a>, <a href="/api/v1/links">links as JSON</a>,
+<a href="/audits">audits</a>,
 <a href="/-/healthy">health</a>, <a href="/-/ready">readiness</a>.</p>
 <p>States are as known now and provisional; the evidence settles them.</p>
 <table><thead><tr><th>Link<th>Node<th>District<th>Provider<th>State<th>Why<th>Heard<th>RTT<th>Loss
