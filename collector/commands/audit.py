@@ -51,8 +51,9 @@ def events(config: Path, month: str | None, as_json: bool) -> None:
 def delays(config: Path, link: str | None, month: str | None, as_json: bool) -> None:
     """Show a month's round-trip times and losses by target, against the contract's limits.
 
-    Of available time only: minutes that touch an outage are left out. Lost packets are infinitely
-    late; times are known to 2 %.
+    Of available time only: minutes that touch an outage are left out, and those that our own
+    throughput tests loaded (`tests`, seconds). PDV is the variation over the least of each minute
+    ("jitter", RFC 5481). Lost packets are infinitely late; times are known to 2 %.
     """
     from collector import tables
 

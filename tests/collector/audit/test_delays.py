@@ -2,9 +2,12 @@ import math
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collector.audit.availability import Judgement
-from collector.audit.delays import LossClause, RttClause, available, loss
+from collector.audit.delays import DelayClause, LossClause, loss, sample, variation
+from collector.audit.evidence import Span
 from collector.audit.histogram import Between, Histogram, of_ns
 from collector.audit.intervals import Interval
 from collector.audit.states import State
@@ -28,7 +31,7 @@ NEAR = Between(0.0198, 0.0202)
 def test_a_limit_within_the_bucket_decides_nothing(
     found: Between | None, limit_s: float | None, judgement: Judgement | None
 ) -> None:
-    assert RttClause(0.95, found, limit_s).judgement is judgement
+    assert DelayClause(0.95, found, limit_s).judgement is judgement
 
 
 @pytest.mark.parametrize(
@@ -57,6 +60,47 @@ def test_minutes_that_touch_an_outage_are_left_out() -> None:
     ]
     batches = [(at, of_ns([MS])) for at in range(0, 420, 60)]
     # 60..120 and 120..180 touch it; 360..420 reaches beyond what is judged, 420 is not judged.
-    whole, left = available(batches, intervals)
-    assert (whole.received, left) == (5, 2)
-    assert available([(1000, of_ns([MS]))], intervals) == (Histogram({}), 1)
+    found = sample(batches, intervals)
+    assert (found.whole.received, found.unavailable, found.loaded) == (5, 2, 0)
+    alone = sample([(1000, of_ns([MS]))], intervals)
+    assert (alone.whole, alone.unavailable) == (Histogram({}), 1)
+
+
+def test_minutes_that_our_own_tests_loaded_are_left_out_and_told_apart() -> None:
+    intervals = [Interval(0, 300, State.UP), Interval(300, 330, State.DOWN)]
+    intervals.append(Interval(330, 600, State.UP))
+    slow = [100 * MS] * 60
+    batches = [(at, of_ns(slow if at in (60, 120) else [MS] * 60)) for at in range(0, 600, 60)]
+    # The test touches the minutes from 60 and from 120; the one from 300 was not available anyway.
+    found = sample(batches, intervals, [Span(119, 133), Span(310, 320)])
+    assert (len(found.batches), found.loaded, found.unavailable) == (7, 2, 1)
+    top = found.whole.percentile(1)
+    assert top is not None and top.high_s < 0.002
+    # Up to the minute's last second, and from the first after it.
+    assert sample(batches, intervals, [Span(59, 60)]).loaded == 1
+    assert sample(batches, intervals, [Span(60, 61)]).loaded == 1
+    assert sample(batches, intervals, [Span(600, 700)]).loaded == 0
+
+
+def test_v3_3_variation_is_over_the_least_of_its_batch() -> None:
+    batch = of_ns([20 * MS, 10 * MS, 20 * MS, 25 * MS, 20 * MS])  # PDV 10, 0, 10, 15, 10 ms
+    for share, true_s in ((0.2, 0.0), (0.5, 0.010), (0.8, 0.010), (1.0, 0.015)):
+        found = variation([batch], share)
+        assert found is not None and found.low_s <= true_s <= found.high_s
+        assert found.high_s - found.low_s < 0.0011
+    # A minute that is slower as a whole varies no more for it.
+    later = of_ns([120 * MS, 121 * MS], lost=3)
+    found = variation([batch, later], 1.0)
+    assert found is not None and found.high_s < 0.0161
+    assert variation([Histogram({}, lost=4)], 0.99) is None
+
+
+@given(
+    st.lists(st.lists(st.integers(MS, 900 * MS), min_size=1, max_size=9), min_size=1, max_size=6),
+    st.sampled_from([0.5, 0.95, 0.99, 1.0]),
+)
+def test_the_true_variation_lies_between_its_bounds(minutes: list[list[int]], share: float) -> None:
+    true = sorted((one - min(rtts)) / 1e9 for rtts in minutes for one in rtts)
+    found = variation([of_ns(rtts) for rtts in minutes], share)
+    value = true[max(1, math.ceil(share * len(true) - 1e-9)) - 1]
+    assert found is not None and found.low_s <= value <= found.high_s
