@@ -16,7 +16,7 @@ from agent.credentials import CredentialsReader, standard
 from agent.gate import Cross
 from agent.identity import Identity
 from agent.jobs import Job
-from agent.logbook import Logbook
+from agent.logbook import Logbook, Started
 from agent.outbox import Outbox
 from agent.runner import Box, Ran, Runner, Seen, Tools
 from agent.uplink import Uplink
@@ -45,6 +45,10 @@ class Loads(Protocol):
         """The evidence of a test that the end of this program has stopped, if there was one."""
         ...
 
+    def interrupted(self, test: Started) -> Sequence[Record]:
+        """The evidence of a test in which a former life of this program ended without a word."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
@@ -69,6 +73,7 @@ class Throughput:
             ask=parts.uplink.ask_slot,
             load=parts.loads.run,
             skipped=parts.loads.skipped,
+            interrupted=parts.loads.interrupted,
             counters=self._counters,
             append=parts.outbox.append,
             changed=parts.uplink.hurry,

@@ -195,8 +195,12 @@ class Transfer(
     purpose: Purpose
     outcome: TransferOutcome
     slot_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")] | None = None
+    ago_ns: Span | None = None
+    """So long before `boot_ns` the load began, or was about to, where a later life of the agent
+    tells of a test that its end has stopped: by the boot clock, of another boot by the wall
+    clock. None: `boot_ns` is when it began."""
     duration_ns: Span | None = None
-    """How long load was offered."""
+    """How long load was offered; with `ago_ns` the most that it can have been."""
     flows: Annotated[int, msgspec.Meta(ge=1, le=MAX_FLOWS)] = 1
     cir_bits_per_s: Rate | None = None
     """What the plan took for the link's CIR, of IP packets."""

@@ -150,7 +150,9 @@ def loaded_minute(k: int) -> list[Record]:
 async def test_what_our_own_test_did_is_held_against_nobody(tmp_path: Path) -> None:
     test = Transfer(
         link="l1",
-        boot_ns=int((100 + 60 * 10 + 2) * 1e9),
+        # Told by the life after the one in which it was made.
+        boot_ns=int(1902e9),
+        ago_ns=int((1902 - (100 + 60 * 10 + 2)) * 1e9),
         direction=Direction.UP,
         method=Method.UDP,
         purpose=Purpose.ORDERED,
