@@ -81,7 +81,7 @@ class Throughput:
         box = Box(
             agent_id=identity.agent_id,
             epoch=epoch.hex(),
-            secret=_secret(identity),
+            secret=plan_secret(identity),
             derive=lambda slot_id: derive(identity, slot_id),
         )
         self.runner = Runner(box, tools, Logbook(state_dir), parts.clock, parts.clock_class)
@@ -98,7 +98,7 @@ class Throughput:
         return SnmpCounters(target, self._clock, self._credentials)
 
 
-def _secret(identity: Identity) -> bytes:
+def plan_secret(identity: Identity) -> bytes:
     """Only this box can foresee its tests; the key itself is not used for it."""
     return hashlib.sha256(b"pantau-plan-secret\x00" + bytes.fromhex(identity.seed)).digest()
 
