@@ -236,6 +236,7 @@ def demo(duration: str | None, keep: bool) -> None:
 for command in (
     registers.maintenance,
     registers.tickets,
+    registers.rebuttal,
     audit.outages,
     audit.events,
     audit.delays,

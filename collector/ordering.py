@@ -217,8 +217,8 @@ _SHARING = {
 
 def _shows(result: dict[str, Any]) -> str:
     """What the pairs show; ratios are of the promised rates."""
-    contention = result["contention"]
-    shared = "" if contention is None else f", 1:{contention:.2f}"
+    found = result["sharing"] == "oversubscribed"
+    shared = f", 1:{result['contention']:.2f}" if found else ""
     return (
         f"{_SHARING[result['sharing']]}: alone {result['solo_ratio']:.3f}, together"
         f" {result['ratio']:.3f} of what was promised{shared}; less together in"
