@@ -192,6 +192,7 @@ def load_plan(job: Job, bits_per_s: int, web: Web) -> Plan:
     shares = job.steps if job.load is Load.STEPS else ()
     rates = [min(bits_per_s, max(1, round(share * job.cir_ip))) for share in shares]
     ndt7 = job.method is Method.NDT7
+    web_too = job.method in (Method.TCP, Method.NDT7)
     return Plan(
         purpose=job.purpose,
         cir_bits_per_s=job.cir_ip,
@@ -200,7 +201,8 @@ def load_plan(job: Job, bits_per_s: int, web: Web) -> Plan:
         ),
         search=job.load is Load.SEARCH and job.method is Method.UDP,
         url=web.socket_url if ndt7 else None,
-        ca=web.ca_file or Ca.SYSTEM if ndt7 else Ca.SYSTEM,
+        web=web.url if web_too else None,
+        ca=web.ca_file or Ca.SYSTEM if web_too else Ca.SYSTEM,
     )
 
 

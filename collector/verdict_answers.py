@@ -143,6 +143,7 @@ def test(one: Trial, zone: str) -> dict[str, Any]:
         "loss_ratio": one.loss_ratio,
         "rtt_idle_s": one.idle_rtt_s,
         "rtt_load_s": one.loaded_rtt_s,
+        "rpm": one.rpm,
         "counts": one.counts and one.drawn,
         "reason": one.reason or ("" if one.drawn else "at no time drawn by lot"),
     }
