@@ -14,7 +14,7 @@ BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporte
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
 NPM_READY := tests/npm/node_modules/.package-lock.json
 
-.PHONY: help demo test test-near test-far test-district test-fast check fmt lock bench clean run-system test-system bench-system
+.PHONY: help demo test test-near test-far test-district test-lab test-fast check fmt lock bench clean run-system test-system bench-system
 
 help:  ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,20 +22,24 @@ help:  ## Show the targets
 demo: run-system $(READY)  ## Collector and nodes behind emulated links, with a live table (Ctrl-C ends)
 	$(BIN)/pantau-collector demo $(DEMO)
 
-# Most of the time goes by in waiting for emulated outages, so three runs go on side by side; each
-# tells what it has to say when it ends. What is asked for by PYTEST is one run.
+# Most of the time goes by in waiting for emulated outages, so three runs go on side by side, and a
+# fourth when the first of them has ended; each tells what it has to say when it ends. What is asked
+# for by PYTEST is one run.
 test: test-system $(READY) check  ## All checks and tests
 ifdef PYTEST
 	$(BIN)/pytest $(PYTEST)
 else
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target \
-	  test-near test-far test-district
+	  test-far test-near test-district test-lab
 endif
 
 DISTRICT := tests/endtoend/test_outages.py
 
 test-near: $(READY)
-	$(BIN)/pytest --ignore=tests/endtoend
+	$(BIN)/pytest --ignore=tests/endtoend --ignore=tests/lab
+
+test-lab: $(READY)
+	$(BIN)/pytest -o cache_dir=.pytest_cache/lab tests/lab
 
 test-far: $(READY)
 	$(BIN)/pytest -o cache_dir=.pytest_cache/far --ignore=$(DISTRICT) tests/endtoend

@@ -41,6 +41,9 @@ COMMIT_S = 0.5
 """What an agent measured is on disk so long after, at most; what was not is lost with the box."""
 BOOTING_S = 3
 """A box's kernel has run for so long, and up to a second more, when its agent begins."""
+SOUGHT_S = 0.25
+"""How often a box's kernel asks for a lost hardware address, as our sysctl file sets it: Linux
+itself asks once a second, and an outage would end so much later for the box."""
 DEVICE_S = 5.0
 """Seconds between two readings of a CPE."""
 AGENT = {
@@ -192,6 +195,7 @@ class District:
         self.cpes: dict[str, Cpe] = {}
         for place in places:
             home, site = folder / place.name, net.sites[place.name]
+            site.node.sysctl("net.ipv4.neigh.lan0.retrans_time_ms", f"{SOUGHT_S * 1000:.0f}")
             self.boxes[place.name] = Box(home, place.name, site.node, snmp=place.snmp)
             if place.mains:
                 self.mains(place.name, on=True)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from runtime.lab.link import UP
 from runtime.lab.truth import Cut, Packet
 from runtime.lab.truth import Truth as Log
-from tests.endtoend.district import COMMIT_S, STAMP_PORT, District, Place
+from tests.endtoend.district import COMMIT_S, SOUGHT_S, STAMP_PORT, District, Place
 from tests.endtoend.verdicts import Truth
 from tests.endtoend.wrongclock import WrongClock
 
@@ -79,9 +79,8 @@ UNSAVED_S = 2.0 + 2 * COMMIT_S
 count doubled answers, then waits for the commit, and the disk takes its time too."""
 FIRST_S = 1.0
 """After a start, the first packets of all targets go out within this."""
-SOUGHT = {"lan": 1.0, "cpe": 1.0}
-"""A kernel asks for a lost hardware address once a second, so the way is back for the box up to a
-second after the cable is; packets that waited for less than half of one are no HELD."""
+SOUGHT = {"lan": SOUGHT_S, "cpe": SOUGHT_S}
+"""The way is back for the box when its kernel has found the router's hardware address again."""
 UNSAID = ("used", "route", "1970", "anchor", "hub")
 """Faults of which nothing may be left in the list. The link was up all the while, and the CPE's
 counters show it, or the hub's prober, or the other end of the measurement does."""

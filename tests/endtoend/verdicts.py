@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 CLOCK_S = 0.05
 """How well truth's clock and the boxes' clocks, mapped to the hub's, agree on one machine."""
-EDGE_S = 1.05 + CLOCK_S
-"""Packets go once a second, displaced by up to 5 %, and mark the second they were sent in: so far
-the edge of an outage can be from the truth."""
+EDGE_S = 1.0 + CLOCK_S
+"""Every second is marked by what was sent in it, and some target is asked in each: so far the edge
+of an outage can be from the truth."""
 
 
 class Truth(NamedTuple):
