@@ -136,6 +136,8 @@ class Runner:
         """Wall clock: until when this box was there and had its hands full."""
         self.busy = False
         """A load is on the link."""
+        self._told: list[Started] = []
+        """Tests of a former life whose evidence the outbox has, if only in memory."""
 
     # --- what the hub says and hears -------------------------------------------------------
 
@@ -201,11 +203,14 @@ class Runner:
         return self._clock.wall_ns() / SECOND
 
     async def _own_up(self) -> None:
-        """Give the evidence of tests in which this program ended; again, if it cannot be kept."""
+        """Give the evidence of tests in which this program ended; it is given when it is durable,
+        and what the outbox only holds for now is not handed to it twice."""
         owed = self._logbook.owed()
         if not owed:
             return
-        records = [record for one in owed for record in self._tools.interrupted(one)]
+        new = [one for one in owed if one not in self._told]
+        self._told += new
+        records = [record for one in new for record in self._tools.interrupted(one)]
         if await self._tools.append(records):
             await self.given(owed)
 
