@@ -14,12 +14,12 @@ PAIRS = 5
 
 @pytest.fixture
 def province(tmp_path: Path) -> Iterator[Province]:
-    with staged(tmp_path, PAIRS) as made:
+    with staged(tmp_path, 2) as made:
         yield made
 
 
 def test_sites_that_share_a_line_have_less_together_and_others_do_not(province: Province) -> None:
-    found = played(province, PAIRS, 1.0)
+    found = played(province, {SHARED: PAIRS, OWN: 2}, 1.0)
     shared, own = found[SHARED], found[OWN]
     assert shared["state"] == own["state"] == "done", found
     result = shared["result"]
