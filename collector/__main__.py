@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from collector.commands import audit, registers, throughput
+from collector.commands import audit, backup, registers, silences, throughput
 from collector.commands.options import CONFIG, JSON, ONE_LINK, ZONE, fail, in_one_line
 from runtime.settings import SettingsError
 from runtime.version import VERSION
@@ -237,6 +237,7 @@ for command in (
     registers.maintenance,
     registers.tickets,
     registers.rebuttal,
+    silences.silence_sync,
     audit.outages,
     audit.events,
     audit.delays,
@@ -245,6 +246,8 @@ for command in (
     throughput.test,
     throughput.orders,
     throughput.experiment,
+    backup.backup,
+    backup.restore,
 ):
     main.add_command(command)
 

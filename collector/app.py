@@ -36,6 +36,7 @@ from collector.settle.judge import Judge
 from collector.settle.service import Parts, SettleService
 from collector.settle.verdict_service import VerdictService, opened
 from collector.settle.world import Worlds
+from collector.silence_sync import SilenceSync
 from collector.slot_desk import Ground, Server, SlotDesk
 from collector.slot_store import SlotStore
 from collector.throughput import SlotEvent, ThroughputServer
@@ -50,6 +51,7 @@ from collector.web.pages import Pages
 from collector.web.runbooks import RunbookPages
 from collector.web.verdicts import VerdictPages
 from runtime.clock import Clock
+from runtime.service import ServiceManager
 from runtime.settings import SettingsError
 from runtime.supervise import every, run_until
 from runtime.timekeeping import KeptClock
@@ -160,6 +162,9 @@ class Collector:
             self.counters.registry,
             clock,
         )
+        self.silencing = SilenceSync(
+            located, self.ledger, self._promised, self.counters.registry, clock
+        )
 
     def _serve(self, desk: Desk, gathering: Gathering, operator_token: str) -> None:
         """Everything that is asked over HTTP."""
@@ -256,8 +261,16 @@ class Collector:
         )
         return context
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop`. Takes no new report after it; what was taken is committed."""
+    async def _alive(self) -> None:
+        """Returns unless the ledger, whose every use takes turns, hangs."""
+        await asyncio.to_thread(self.ledger.rows, "SELECT 1")
+
+    async def run(self, stop: asyncio.Event, manager: ServiceManager | None = None) -> None:
+        """Serve until `stop`. Takes no new report after it; what was taken is committed.
+
+        `manager` hears when agents can come, that event loop and ledger live, and the end.
+        """
+        manager = manager or ServiceManager()
         settings = self._located.settings
         await self.reflector.start()
         self._load()
@@ -284,6 +297,10 @@ class Collector:
                 self.reflector.port,
                 self.ledger.ledger_id.hex(),
             )
+            manager.ready(
+                f"{len(self._inventory.nodes)} nodes, {len(self._inventory.links)} links;"
+                f" HTTP port {self.port}, STAMP port {self.reflector.port}"
+            )
             tasks = {
                 "committer": self._committer.run,
                 "settling": self.settling.run,
@@ -293,13 +310,16 @@ class Collector:
                 "refresh": lambda: every(REFRESH_S, self._refresh),
                 "slots": lambda: every(SLOTS_S, self.slots.turn),
                 **self.backfill.tasks(),
+                **self.silencing.tasks(),
                 "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
+                "service manager": lambda: manager.beat(self._alive),
                 "shutdown": lambda: self._shut(stop, runner, closed),
             }
             if self.loads is not None:
                 tasks["throughput"] = self.loads.run
             await run_until(closed, tasks)
         finally:
+            manager.stopping()
             self.pages.ready = False
             await runner.cleanup()
             await self.reflector.close()
@@ -351,4 +371,4 @@ async def serve(collector: Collector) -> None:
     """Run until a signal says stop."""
     stop = asyncio.Event()
     with signals(stop, collector):
-        await collector.run(stop)
+        await collector.run(stop, ServiceManager.of_process())

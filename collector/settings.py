@@ -181,6 +181,37 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
         return (*self.header_files.values(), *auth, *ca)
 
 
+ALERTMANAGER_URL = r"^https?://[^\s/?#]+(/[^\s?#]*)?\Z"
+
+
+class AlertmanagerSettings(Section, frozen=True, kw_only=True):
+    """The Alertmanager that is told of maintenance windows (docs/alerting.md)."""
+
+    url: Annotated[str, msgspec.Meta(pattern=ALERTMANAGER_URL)]
+    """Such as http://127.0.0.1:9093; any one of a cluster."""
+    basic_auth: BasicAuth | None = None
+    ca_file: str | None = None
+    """PEM certificates that sign Alertmanager's own, besides the machine's."""
+    cert_file: str | None = None
+    """PEM certificate chain that the collector shows; with `key_file`."""
+    key_file: str | None = None
+    """PEM private key."""
+    timeout_s: Positive = 10.0
+    every_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 30.0
+    """How often windows and silences are compared."""
+
+    def __post_init__(self) -> None:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that it names."""
+        auth = None if self.basic_auth is None else self.basic_auth.password_file
+        named = (auth, self.ca_file, self.cert_file, self.key_file)
+        return tuple(one for one in named if one is not None)
+
+
 class CollectorSettings(Section, frozen=True, kw_only=True):
     """collector.yaml."""
 
@@ -202,6 +233,8 @@ class CollectorSettings(Section, frozen=True, kw_only=True):
     """An agent not heard by the reflector for this long is silent (its link UNKNOWN)."""
     backfill: tuple[EndpointSettings, ...] = ()
     """Where settled series are sent to; nowhere by default."""
+    alertmanager: AlertmanagerSettings | None = None
+    """Who is told of maintenance windows; nobody by default."""
 
     def __post_init__(self) -> None:
         names = [one.name for one in self.backfill]
@@ -243,12 +276,23 @@ def _check_ca(place: str, file: Path) -> None:
         raise SettingsError(f"{place}: {file}: expected certificates in PEM form") from error
 
 
+def check_alertmanager(located: Located, settings: AlertmanagerSettings) -> None:
+    """Raises SettingsError where a file that it names is not there, or no certificates."""
+    for name in settings.files:
+        if not located.path(name).is_file():
+            raise SettingsError(f"{located.file}: alertmanager: no file {located.path(name)}")
+    if settings.ca_file is not None:
+        _check_ca(f"{located.file}: alertmanager.ca_file", located.path(settings.ca_file))
+
+
 def read(file: Path) -> Located:
     """collector.yaml. Raises SettingsError."""
     located = Located(load(file, CollectorSettings), file.resolve())
     for name in (located.settings.http.cert_file, located.settings.http.key_file):
         if name is not None and not located.path(name).is_file():
             raise SettingsError(f"{file}: http: no file {located.path(name)}")
+    if located.settings.alertmanager is not None:
+        check_alertmanager(located, located.settings.alertmanager)
     for k, endpoint in enumerate(located.settings.backfill):
         for name in endpoint.files:
             if not located.path(name).is_file():
