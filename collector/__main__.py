@@ -244,6 +244,7 @@ def demo(duration: str | None, keep: bool) -> None:
 for command in (
     registers.maintenance,
     registers.tickets,
+    registers.rebuttal,
     silences.silence_sync,
     audit.outages,
     audit.events,

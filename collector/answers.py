@@ -11,7 +11,7 @@ from typing import NamedTuple
 from collector.audit import availability as arithmetic
 from collector.audit.availability import Availability, Budget, Deciding, Kind, Tally
 from collector.audit.calendar import Month, Zone
-from collector.audit.delays import LossClause, RttClause, available, loss
+from collector.audit.delays import DelayClause, LossClause, loss, sample
 from collector.audit.evidence import Span
 from collector.audit.histogram import Histogram
 from collector.audit.intervals import Interval
@@ -19,12 +19,13 @@ from collector.audit.outages import Flapping, flapping
 from collector.audit.provisional import settles
 from collector.audit.states import Cause, Charge, State
 from collector.audit.timeline import showing
+from collector.audit.variation import total, variation
 from collector.audit.violations import Violations, violations
 from collector.contracts import Contract, Contracts, Period
 from collector.inventory import HUB_TARGET, Inventory, Reach
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import Kept, Lane, OutageStore
-from collector.settle.gather import strip_of
+from collector.settle.gather import loaded_of, strip_of
 
 DAY_S = 86_400
 EDGE_S = 60
@@ -60,10 +61,16 @@ class TargetAnswer(NamedTuple):
     target: str
     reach: Reach
     histogram: Histogram
-    """Of available time."""
+    """Of available time that our own tests did not load."""
     left_out: int
-    """Batches, minutes as a rule, that touch other time."""
-    rtt: RttClause
+    """Batches, minutes as a rule, that touch time that was not available."""
+    masked: int
+    """Batches that touch loaded seconds."""
+    loaded_s: int
+    """Seconds of the month that our own throughput tests loaded."""
+    rtt: DelayClause
+    pdv: DelayClause
+    """Variation of the round trips that came back, over the least of their batch."""
     loss: LossClause
 
 
@@ -166,13 +173,15 @@ class Answers:
         strip = strip_of(self._derived, link, *wide)
         seen = showing(strip, self._derived.hub_off(*wide))
         intervals = whole(self._store.intervals(link, wide), wide)
-        return violations(seen, intervals, span, terms.unavailability, terms.degraded)
+        loaded = loaded_of(self._derived, link, wide)
+        return violations(seen, intervals, span, terms, loaded)
 
     def delays(self, answer: MonthAnswer) -> list[TargetAnswer]:
         """Round-trip time and loss to every target that is asked by echoes, against the limits."""
         inventory, _ = self._promised()
         link, span = inventory.links[answer.link], answer.found.span
         intervals = self._store.intervals(link.id, span)
+        loaded = loaded_of(self._derived, link.id, Span(span.start_s, span.end_s + EDGE_S))
         told = []
         names = [HUB_TARGET, *(target.name for target in link.targets)]
         for name in names:
@@ -180,16 +189,21 @@ class Answers:
             reach = link.reach_of(name)
             if not batches or reach is None:
                 continue
-            histogram, left = available(batches, intervals)
+            kept = sample(batches, intervals, loaded)
+            histogram = kept.whole
             limit = answer.contract.limits.of(reach)
-            share = limit.rtt_percentile / 100
+            share, pdv_share = limit.rtt_percentile / 100, limit.pdv_percentile / 100
+            spread = total(variation(one) for one in kept.batches)
             told.append(
                 TargetAnswer(
                     target=name,
                     reach=reach,
                     histogram=histogram,
-                    left_out=left,
-                    rtt=RttClause(share, histogram.percentile(share), limit.rtt_s),
+                    left_out=kept.unavailable,
+                    masked=kept.loaded,
+                    loaded_s=sum(one.overlap_s(span) for one in loaded),
+                    rtt=DelayClause(share, histogram.percentile(share), limit.rtt_s),
+                    pdv=DelayClause(pdv_share, spread.percentile(pdv_share), limit.pdv_s),
                     loss=LossClause(
                         loss(histogram),
                         None if limit.loss_ratio is None else Fraction(str(limit.loss_ratio)),

@@ -8,32 +8,11 @@ histograms, the bounds of every percentile. Lost packets have no variation.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
-from collector.audit.availability import Judgement
 from collector.audit.histogram import Between, Histogram, bucket, merge, upper
 
 _LEAST_S = 1e-9
 """Stands for no variation at all: a bucket holds times above 0 only."""
-
-
-class Percentile(NamedTuple):
-    """A percentile of the variation and its limit."""
-
-    share: float
-    found: Between | None
-    limit_s: float | None
-
-    @property
-    def judgement(self) -> Judgement | None:
-        """None where nothing was promised."""
-        if self.limit_s is None:
-            return None
-        if self.found is None:
-            return Judgement.INDETERMINATE
-        if self.found.high_s <= self.limit_s:
-            return Judgement.MET
-        return Judgement.BREACHED if self.found.low_s >= self.limit_s else Judgement.INDETERMINATE
 
 
 @dataclass(frozen=True)

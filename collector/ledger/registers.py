@@ -1,4 +1,4 @@
-"""What people told the ledger: maintenance windows and the providers' tickets. Append-only.
+"""What people told the ledger: maintenance windows, the providers' tickets, hearings. Append-only.
 
 Nothing here is changed or removed, and the tables themselves refuse it: a cancellation and a
 changed ticket are rows of their own, with who and when.
@@ -11,15 +11,16 @@ from typing import Any
 import apsw
 
 from collector.audit.calendar import Zone
-from collector.ledger import LedgerError
+from collector.ledger import LedgerError, hearings
+from collector.ledger.hearings import HearingRegister
 from collector.maintenance import Cancelled, Entry, Kind, Notice, Recorded, Scope
 from collector.tickets import Import, Revision, Taken, Ticket
 from collector.tree import leaf
 from collector.tree.leaf import LeafKind
 
-_TABLES = ("maintenance", "maintenance_cancelled", "ticket_import", "ticket")
+_TABLES = ("maintenance", "maintenance_cancelled", "ticket_import", "ticket", *hearings.TABLES)
 
-SCHEMA_REGISTERS = """
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS maintenance (
   id INTEGER PRIMARY KEY, link TEXT, pop TEXT, provider TEXT, district TEXT,
   start_s INTEGER NOT NULL, end_s INTEGER NOT NULL CHECK (end_s > start_s), zone TEXT NOT NULL,
@@ -45,7 +46,8 @@ CREATE TABLE IF NOT EXISTS ticket (
   PRIMARY KEY (provider, ticket, link, revision)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS ticket_of_import ON ticket (import_id);
-""" + "".join(
+"""
+SCHEMA_REGISTERS = (_SCHEMA + hearings.SCHEMA) + "".join(
     f"CREATE TRIGGER IF NOT EXISTS {table}_no_{deed} BEFORE {deed} ON {table}"
     f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END;\n"
     for table in _TABLES
@@ -72,6 +74,7 @@ class Registers:
     ) -> None:
         """`transaction` and `rows` are the ledger's: they lock, and translate its errors."""
         self._db, self._transaction, self._rows = db, transaction, rows
+        self.hearings = HearingRegister(db, transaction, rows)
 
     # --- maintenance ----------------------------------------------------------------------
 

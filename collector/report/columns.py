@@ -20,6 +20,7 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "attainment_p50": ("Capaian median", "Median attainment"),
     "availability": ("Putusan ketersediaan", "Availability judgement"),
     "batches": ("Batch", "Batches"),
+    "batches_loaded": ("Batch selama uji kami sendiri", "Batches beside our own tests"),
     "batches_left_out": ("Batch di luar waktu tersedia", "Batches left out"),
     "breached": ("Melanggar", "Breached"),
     "case": ("Kasus", "Case"),

@@ -27,6 +27,8 @@ class TargetDelays(NamedTuple):
     batches: int
     left_out: int
     """Batches that touch other time."""
+    loaded: int
+    """Batches that touch seconds which our own tests loaded."""
 
 
 class PeriodFacts(NamedTuple):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from collector.answers import Answers, MonthAnswer, whole
 from collector.audit.calendar import Month, Zone
-from collector.audit.delays import always_available, in_available
+from collector.audit.delays import BATCH_S, always_speaks, sample
 from collector.audit.evidence import Span
 from collector.audit.findings import METHOD
 from collector.audit.histogram import Histogram, merge
@@ -33,6 +33,7 @@ from collector.report.record import FORMAT, Audit, LinkPart, Match, Scope
 from collector.report.settings import TOLERANCE_S
 from collector.restitution import Rule
 from collector.settle.auditor import Gathering
+from collector.settle.gather import loaded_of
 from collector.tickets import Ticket
 from collector.verdict_answers import Given, VerdictAnswers
 from runtime.version import VERSION
@@ -256,6 +257,7 @@ class AuditMaker:
         """Of every target that a limit may be for, and the hours of the hub."""
         found: list[TargetDelays] = []
         hub: list[HourDelays] = []
+        loaded = loaded_of(self._derived, link.id, Span(span.start_s, span.end_s + BATCH_S))
         for name in (HUB_TARGET, *(target.name for target in link.targets)):
             reach = link.reach_of(name)
             if reach is None:
@@ -264,7 +266,7 @@ class AuditMaker:
             if name == HUB_TARGET:
                 hub = hours
             if hours:
-                found.append(self._target(link.id, name, reach, (hours, intervals)))
+                found.append(self._target(link.id, name, reach, (hours, intervals, loaded)))
         return found, hub
 
     def _target(
@@ -272,28 +274,32 @@ class AuditMaker:
         link: str,
         name: str,
         reach: Reach,
-        seen: tuple[Sequence[HourDelays], Sequence[Interval]],
+        seen: tuple[Sequence[HourDelays], Sequence[Interval], Sequence[Span]],
     ) -> TargetDelays:
-        """An hour in which the link was always up counts as a whole; of others, batch by batch."""
-        rtts, spreads, batches, left = [], [], 0, 0
-        hours, intervals = seen
+        """An hour in which the link was always up, and not loaded by our tests, counts as a whole;
+        of others, batch by batch."""
+        rtts, spreads, batches, left, masked = [], [], 0, 0, 0
+        hours, intervals, loaded = seen
         at = 0
         for hour in hours:
             span = Span(hour.start_s, hour.start_s + HOUR_S)
             while at < len(intervals) and intervals[at].end_s <= span.start_s:
                 at += 1
             near = _from(intervals, at, span.end_s + 2 * AROUND_S)
-            if always_available(span, near):
+            tests = [one for one in loaded if one.start_s < span.end_s + BATCH_S]
+            tests = [one for one in tests if one.end_s > span.start_s]
+            if always_speaks(span, near, tests):
                 rtts.append(hour.rtts)
                 spreads.append(hour.variation)
                 batches += hour.batches
                 continue
-            kept, out = in_available(self._derived.delays(link, name, span), near)
-            rtts += kept
-            spreads += [variation(one) for one in kept]
-            batches += len(kept)
-            left += out
-        return TargetDelays(name, reach, merge(rtts), total(spreads), batches, left)
+            found = sample(self._derived.delays(link, name, span), near, tests)
+            rtts += found.batches
+            spreads += [variation(one) for one in found.batches]
+            batches += len(found.batches)
+            left += found.unavailable
+            masked += found.loaded
+        return TargetDelays(name, reach, merge(rtts), total(spreads), batches, left, masked)
 
 
 def _unmeasured(limits: Limits, measured: Sequence[TargetDelays]) -> list[TargetDelays]:
@@ -301,7 +307,7 @@ def _unmeasured(limits: Limits, measured: Sequence[TargetDelays]) -> list[Target
     whether that was kept."""
     known = {one.reach for one in measured}
     return [
-        TargetDelays(NO_TARGET, reach, Histogram({}), Variation({}, {}), 0, 0)
+        TargetDelays(NO_TARGET, reach, Histogram({}), Variation({}, {}), 0, 0, 0)
         for reach in Reach
         if reach not in known and limits.of(reach).promises
     ]

@@ -11,9 +11,8 @@ from statistics import median
 from collector.audit.availability import Judgement
 from collector.audit.calendar import Zone
 from collector.audit.daily import THETA, Direction, Quality
-from collector.audit.delays import LossClause, RttClause, loss
+from collector.audit.delays import DelayClause, LossClause, loss
 from collector.audit.histogram import Between, Histogram, merge, upper
-from collector.audit.variation import Percentile
 from collector.contracts import Limits
 from collector.ledger.hours import HourDelays
 from collector.report.facts import TargetDelays
@@ -46,9 +45,9 @@ def delay(found: TargetDelays, limits: Limits) -> DelayPart:
     """One target against the limits of its class."""
     limit, rtts, spread = limits.of(found.reach), found.rtts, found.variation
     share = limit.rtt_percentile / 100
-    rtt = RttClause(share, rtts.percentile(share), limit.rtt_s)
+    rtt = DelayClause(share, rtts.percentile(share), limit.rtt_s)
     pdv_share = limit.pdv_percentile / 100
-    jitter = Percentile(pdv_share, spread.percentile(pdv_share), limit.pdv_s)
+    jitter = DelayClause(pdv_share, spread.percentile(pdv_share), limit.pdv_s)
     lost = LossClause(
         loss(rtts), None if limit.loss_ratio is None else Fraction(str(limit.loss_ratio))
     )
@@ -59,6 +58,7 @@ def delay(found: TargetDelays, limits: Limits) -> DelayPart:
         lost=rtts.lost,
         batches=found.batches,
         batches_left_out=found.left_out,
+        batches_loaded=found.loaded,
         rtt_p50=_range(rtts.percentile(0.5)),
         rtt_p95=_range(rtts.percentile(0.95)),
         rtt_p99=_range(rtts.percentile(0.99)),

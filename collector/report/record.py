@@ -178,6 +178,8 @@ class DelayPart(Part, frozen=True, kw_only=True):
     batches: int
     batches_left_out: int
     """They touch time in which the link was not up."""
+    batches_loaded: int = 0
+    """They touch seconds that our own tests loaded."""
     rtt_p50: Range | None
     rtt_p95: Range | None
     rtt_p99: Range | None

@@ -100,7 +100,7 @@ def _outages(audit: Audit) -> Sheet:
 
 
 def _delays(audit: Audit) -> Sheet:
-    plain = ("target", "reach", "packets", "lost", "batches", "batches_left_out")
+    plain = ("target", "reach", "packets", "lost", "batches", "batches_left_out", "batches_loaded")
     ranges = ("rtt_p50", "rtt_p95", "rtt_p99", "rtt", "jitter_p50", "jitter_p95", "jitter_p99",
               "jitter")  # fmt: skip
     limits = (

@@ -1,4 +1,4 @@
-"""All evidence about a link over a period, read from the derived tables into one value."""
+"""Evidence about a link over a period, read from the derived tables."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from collector.audit.evidence import DeviceSample, Evidence, Life, MainsSample, Span
+from collector.audit.loaded import LONGEST_NS, Load, loaded_spans
 from collector.audit.strip import Strip, join
 from collector.ledger import PlacedBy, Placement
 from collector.ledger.derived import HOLD_S, DerivedStore
@@ -13,11 +14,13 @@ from collector.ledger.derived_schema import HOUR_S, LifeRow, Sample, StretchRow
 from collector.settle.clockmap import BUCKET_NS, ClockMap
 from collector.settle.weave import Placed, weave
 from wire.detail import Power, Reading
+from wire.transfer import Transfer
 
 NS = 1_000_000_000
 
 _reading = msgspec.json.Decoder(Reading).decode
 _power = msgspec.json.Decoder(Power).decode
+_transfer = msgspec.json.Decoder(Transfer).decode
 
 
 class Clock:
@@ -144,6 +147,23 @@ def _device(sample: Sample) -> DeviceSample:
         in_octets=record.in_octets,
         out_octets=record.out_octets,
     )
+
+
+def loaded_of(store: DerivedStore, link: str, span: Span) -> tuple[Span, ...]:
+    """The seconds of the span that our own throughput tests loaded, in order and apart.
+
+    A test that only its arrival places masks nothing, as no packet of that boot has a place either.
+    """
+    first_s = span.start_s - LONGEST_NS // NS - HOLD_S
+    # Of its beginning the second is kept: its middle is wrong by half of it. Where nobody knows a
+    # bound, the packets beside it are placed by the same clock.
+    found = loaded_spans(
+        Load(_transfer(row.line), row.at_s * NS + NS // 2, NS // 2 + (row.error_ns or 0))
+        for row in store.transfers(link, first_s, span.end_s + HOLD_S)
+        if row.placed_by is not PlacedBy.RECEIVED
+    )
+    cut = (Span(max(one.start_s, span.start_s), min(one.end_s, span.end_s)) for one in found)
+    return tuple(one for one in cut if one.length_s > 0)
 
 
 class Subject(NamedTuple):

@@ -29,7 +29,7 @@ from collector.ledger.derived_schema import LifeRow
 from collector.ledger.outages import SETTLED_AFTER_S, Lane, OutageStore, Revision
 from collector.ledger.sqlite import SqliteLedger
 from collector.settle.calm import QUARTER_S, Calms
-from collector.settle.gather import Clocks, Subject, gather, lives_of, strip_of
+from collector.settle.gather import Clocks, Subject, gather, lives_of, loaded_of, strip_of
 from collector.settle.reach import Reached, Reaches
 
 log = logging.getLogger(__name__)
@@ -256,9 +256,9 @@ class Judge:
             context = self._context(turn, near, part.windows)
             ran_here = tuple(_touching(near.runs, event))
             told += _clipped(attribute(near.evidence, ran_here, part.terms, context), event)
-        judged = list(
-            degraded(_painted([Interval(*run) for run in ran], told), shown, part.terms.degraded)
-        )
+        whole_part = _painted([Interval(*run) for run in ran], told)
+        loaded = loaded_of(self._derived, link, margin)
+        judged = list(degraded(whole_part, shown, part.terms.degraded, loaded))
         found = [
             one
             for event, case in cases

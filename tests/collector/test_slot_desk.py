@@ -492,6 +492,9 @@ async def test_an_experiment_runs_from_order_to_pairs_with_all_sites_at_once(
             await sites.turn(hub, askers)
         found = json.loads((await hub.get(path)).body)
     assert (found["state"], len(found["pairs"]), found["pairs_spoiled"]) == ("done", 10, 0)
+    shown = found["result"]
+    assert (shown["repeats"], shown["wins"], shown["p"]) == (10, 10, 2.0**-10)
+    assert shown["ratio"] < shown["solo_ratio"] == pytest.approx(0.95)
     together = [begins for begins in sites.starts if len(begins) == 3]
     assert len(together) == 10 and len(sites.starts) == 40
     for begins in together:

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from collector.answers import MonthAnswer
 from collector.audit import availability as arithmetic
 from collector.audit.availability import Deciding, Judgement, Tally
+from collector.audit.delays import DelayClause
 from collector.audit.evidence import Span
 from collector.audit.histogram import Histogram, of_ns
 from collector.audit.intervals import Edge, Interval, Outage
 from collector.audit.states import Cause, Charge, State
-from collector.audit.variation import Percentile, total, variation
+from collector.audit.variation import total, variation
 from collector.ledger.outages import Kept, Lane
 from collector.report.money import owed
 from collector.report.reconcile import reconcile, totals
@@ -70,7 +71,7 @@ def test_the_true_variation_lies_within_its_bounds(rtts: list[int], share: float
     assert found.low_s <= exact <= found.high_s
 
 
-def test_variation_is_over_each_batchs_own_minimum() -> None:
+def test_v3_3_variation_is_over_each_batchs_own_minimum() -> None:
     # RFC 5481 figure 1: D = 20 10 20 25 20 ms has PDV 10 0 10 15 10.
     first = variation(of_ns([one * 1_000_000 for one in (20, 10, 20, 25, 20)]))
     second = variation(of_ns([one * 1_000_000 for one in (120, 110, 120, 125, 120)], lost=3))
@@ -85,11 +86,11 @@ def test_a_limit_within_the_bounds_decides_nothing() -> None:
     found = variation(of_ns([10_000_000, 20_000_000])).percentile(1.0)
     assert found is not None
     judged = [
-        Percentile(1.0, found, limit).judgement
+        DelayClause(1.0, found, limit).judgement
         for limit in (found.high_s, 0.010, found.low_s, None)
     ]
     assert judged == [Judgement.MET, Judgement.INDETERMINATE, Judgement.BREACHED, None]
-    assert Percentile(1.0, None, 0.01).judgement is Judgement.INDETERMINATE
+    assert DelayClause(1.0, None, 0.01).judgement is Judgement.INDETERMINATE
 
 
 # --- tickets ------------------------------------------------------------------------------
