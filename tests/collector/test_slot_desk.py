@@ -37,6 +37,7 @@ from wire.message import (
     StatusReply,
     ThroughputStatus,
 )
+from wire.plan import Order
 from wire.slot import Direction, Method
 from wire.token import slot_key
 
@@ -442,11 +443,12 @@ class Sites:
     async def turn(self, hub: Hub, askers: dict[str, Asker]) -> None:
         """Every site hears its orders, asks until all have slots, and reports."""
         await hub.collector.slots.turn()
-        orders = {
-            node: order
-            for node, asker in askers.items()
-            for order in (await self._told(hub, node, asker)).orders
-        }
+        orders: dict[str, Order] = {}
+        # Twice, for the hub's own turn each second may come in the middle of the first round.
+        for node, asker in [*askers.items(), *askers.items()]:
+            if node not in orders:
+                for one in (await self._told(hub, node, asker)).orders:
+                    orders[node] = one
         begins: dict[str, float] = {}
         for _ in range(3):
             for node in orders.keys() - begins.keys():
