@@ -4,11 +4,21 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from collector.audit.evidence import Span
+from collector.audit.strip import Mark, View, pack
 from collector.ledger import Agent
 from collector.ledger.derived import DerivedStore
 from collector.ledger.derived_schema import HOUR_S
 from collector.ledger.frontier import frontier_s
 from collector.ledger.sqlite import SqliteLedger
+from collector.settle.gather import strip_of
+
+AHEAD_S = 10
+"""The records of an agent's life run ahead of its packets, whose fate takes their timeout, by a few
+seconds. What nobody was asked in longer than this is a silence."""
+
+
+_BEYOND = pack({View.HUB: Mark.UNSENT, View.ANCHOR: Mark.UNSENT})
+"""Any mark of what lies beyond the CPE."""
 
 
 class Reached(Protocol):
@@ -40,6 +50,8 @@ class Reaches:
         self._frontiers: dict[bytes, int | None] = {}
         self._lived: dict[str, int | None] = {}
         self._first: dict[str, int | None] = {}
+        self._asked: dict[str, tuple[int, int]] = {}
+        """By link: a second, and the end of the last one before it in which something was asked."""
 
     def forget(self, changed: Iterable[tuple[str, int]]) -> list[bytes]:
         """New batches move their agents' frontiers; returns these agents. `changed` are the
@@ -52,6 +64,7 @@ class Reaches:
             self._newest = max(self._newest, newest)
         for link, hour in changed:
             self._lived.pop(link, None)
+            self._asked.pop(link, None)
             first = self._first.get(link)
             if first is None or hour * HOUR_S <= first:
                 self._first.pop(link, None)
@@ -68,7 +81,7 @@ class Reaches:
         return self._first[link]
 
     def frontier(self, link: str, agents: Iterable[Agent], now_s: int) -> int | None:
-        """Until when nothing of its evidence is missing; None for no evidence."""
+        """Until when nothing of its evidence is missing, to the last packet; None for none."""
         for agent in agents:
             if agent.agent_id not in self._frontiers:
                 found = frontier_s(self._ledger, agent.agent_id, now_s)
@@ -81,7 +94,18 @@ class Reaches:
             self._lived[link] = self._derived.last_journal(link)
         # Batches that came meanwhile are whole and not woven yet.
         lived_s = self._lived[link]
-        return min(max(ends), lived_s) if lived_s else None
+        return self._until_asked(link, min(max(ends), lived_s)) if lived_s else None
+
+    def _until_asked(self, link: str, end_s: int) -> int:
+        """Without the last seconds before `end_s` of which no packet tells yet: they would be
+        UNKNOWN until the next batch, and every link would have something to explain every minute.
+        """
+        known = self._asked.get(link)
+        if known is None or known[0] != end_s:
+            strip = strip_of(self._derived, link, end_s - AHEAD_S, end_s)
+            until = [stop_s for _, stop_s, code in strip.runs() if code & _BEYOND]
+            known = self._asked[link] = end_s, max(until, default=end_s)
+        return known[1]
 
     def whole(self, link: str, agents: Iterable[Agent], now_s: int) -> Span | None:
         """From the first second to the frontier; None where nothing is to be judged."""
