@@ -10,6 +10,8 @@ import apsw
 from collector.hearings import ClosedAs, Closing, Hearing, HearingEntry, HearingKind
 from collector.ledger import LedgerError
 from collector.maintenance import Recorded, Scope
+from collector.tree import leaf
+from collector.tree.leaf import LeafKind
 
 TABLES = ("hearing", "hearing_closed")
 SCHEMA = """
@@ -86,6 +88,17 @@ class HearingRegister:
                 (entry, closing.kind.value, closing.reason, *closing.recorded),
             )
             return known._replace(closing=closing)
+
+    def leaves(self, db: apsw.Connection, kind: LeafKind, ids: tuple[int, int]) -> list[bytes]:
+        """What the tree's leaves of rows [first, end) hold; within a transaction."""
+        found: list[Row] = db.execute(
+            f"{_ENTRIES} WHERE h.id>=? AND h.id<? ORDER BY h.id", ids
+        ).fetchall()
+        entries = [_entry(row) for row in found]
+        if kind is LeafKind.HEARING:
+            return [leaf.of_hearing(one.id, one.hearing, one.recorded) for one in entries]
+        closed = ((one.id, one.closing) for one in entries)
+        return [leaf.of_closing(number, one) for number, one in closed if one is not None]
 
     def entries(self) -> list[HearingEntry]:
         """All of them, the closed ones too, by their day."""

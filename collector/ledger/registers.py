@@ -139,6 +139,8 @@ class Registers:
             return [
                 leaf.of_cancellation(row[0], Cancelled(row[1], Recorded(*row[2:]))) for row in found
             ]
+        if kind in (LeafKind.HEARING, LeafKind.CLOSING):
+            return self.hearings.leaves(db, kind, ids)
         found = db.execute(
             "SELECT * FROM ticket_import WHERE id>=? AND id<? ORDER BY id", ids
         ).fetchall()

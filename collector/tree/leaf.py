@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from collector.hearings import Closing, Hearing
 from collector.maintenance import Cancelled, Notice, Recorded
 from collector.tickets import Import, Revision
 from collector.tree.merkle import leaf_hash
@@ -27,6 +28,9 @@ class LeafKind(StrEnum):
     CANCELLATION = "cancellation"
     TICKETS = "tickets"
     """one file of a provider's tickets, as it was taken"""
+    HEARING = "hearing"
+    CLOSING = "closing"
+    """the end of a hearing"""
     STATEMENT = "statement"
 
 
@@ -76,6 +80,18 @@ def of_cancellation(number: int, cancelled: Cancelled) -> bytes:
     return canonical(
         {"id": number, "reason": cancelled.reason, "recorded": _who(cancelled.recorded)}
     )
+
+
+def of_hearing(number: int, hearing: Hearing, recorded: Recorded) -> bytes:
+    """Body for an entry of the register of hearings, as it was recorded."""
+    told = hearing._asdict() | {"scope": hearing.scope._asdict()}
+    return canonical({"id": number, "hearing": told, "recorded": _who(recorded)})
+
+
+def of_closing(number: int, closing: Closing) -> bytes:
+    """Body for the end of a hearing."""
+    told = {"id": number, "kind": closing.kind, "reason": closing.reason}
+    return canonical(told | {"recorded": _who(closing.recorded)})
 
 
 def ticket_digest(revision: Revision) -> str:

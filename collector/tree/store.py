@@ -69,6 +69,8 @@ _NEW = {
     LeafKind.MAINTENANCE: "SELECT id FROM maintenance",
     LeafKind.CANCELLATION: "SELECT maintenance_id AS id FROM maintenance_cancelled",
     LeafKind.TICKETS: "SELECT id FROM ticket_import",
+    LeafKind.HEARING: "SELECT id FROM hearing",
+    LeafKind.CLOSING: "SELECT hearing_id AS id FROM hearing_closed",
 }
 """Registers, whose rows become a run each."""
 

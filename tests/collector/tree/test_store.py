@@ -1,6 +1,7 @@
 """The tree beside a real ledger: it grows in append order, and altered rows do not fit heads."""
 
 from collections.abc import Iterator
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from collector.audit.calendar import Zone
+from collector.hearings import ClosedAs, Closing, Hearing, HearingKind
 from collector.ledger import LedgerError
 from collector.ledger.sqlite import SqliteLedger
 from collector.maintenance import Kind, Notice, Recorded, Scope
@@ -56,6 +58,11 @@ def notice(link: str = "l1") -> Notice:
     return Notice(Scope(link), 10, 20, Zone.WIB, Kind.PLANNED, 1, "Budi", "splicing", "letter 4")
 
 
+def hearing() -> Hearing:
+    day = date(2026, 11, 3)
+    return Hearing(Scope("l1"), day, HearingKind.OBJECTED, day, "the far end was busy", None)
+
+
 def tickets(ledger: SqliteLedger, *told: Ticket) -> None:
     digest = repr(told).encode().ljust(32)[:32]
     ledger.registers.import_tickets(
@@ -74,11 +81,21 @@ def test_everything_becomes_a_leaf_once_in_the_order_of_arrival(ledger: SqliteLe
     assert all_of(store) == 5
     ledger.registers.cancel_maintenance(number, "moved", WHO)
     assert all_of(store) == 1
+    heard = ledger.registers.hearings.add(hearing(), WHO).id
+    assert all_of(store) == 1
+    closing = Closing(ClosedAs.SETTLED, "the ring was measured together", WHO)
+    ledger.registers.hearings.close(heard, closing)
+    assert all_of(store) == 1
     assert all_of(store) == 0
-    assert store.size == 9
+    assert store.size == 11
     places = [store.batch_place(one) for one in (*first, *second)]
     assert [one and one.position for one in places] == [0, 1, 2, 6, 7]
     assert store.place_of(LeafKind.CANCELLATION, number) == 8
+    assert store.place_of(LeafKind.HEARING, heard) == 9
+    assert store.place_of(LeafKind.CLOSING, heard) == 10
+    with ledger.transaction() as db:
+        (kept,) = ledger.registers.leaves(db, LeafKind.CLOSING, (heard, heard + 1))
+    assert kept == leaf.of_closing(heard, closing)
     assert store.batch_place(b"?" * 32) is None
 
 
