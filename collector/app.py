@@ -12,6 +12,7 @@ from aiohttp import web
 from collector import contracts as promised
 from collector import identity as keys
 from collector import inventory
+from collector.access.store import AccessStore
 from collector.answers import Answers
 from collector.backfill.service import Backfill
 from collector.backfill.store import BackfillStore
@@ -44,10 +45,15 @@ from collector.watch import Watch
 from collector.web import strangers
 from collector.web.agents import AgentEndpoints
 from collector.web.audit import AuditPages
+from collector.web.board_pages import BoardPages
 from collector.web.discovery import DiscoveryPages
+from collector.web.entry import EntryPages
+from collector.web.guard import Guard
 from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
+from collector.web.render import Renderer
 from collector.web.runbooks import RunbookPages
+from collector.web.static import StaticFiles
 from collector.web.verdicts import VerdictPages
 from runtime.clock import Clock
 from runtime.settings import SettingsError
@@ -68,11 +74,19 @@ STOP_WITHIN_S = 2.0
 class Collector:
     """One running collector."""
 
-    def __init__(self, located: Located, clock: Clock, server: Server | None = None) -> None:
+    def __init__(
+        self,
+        located: Located,
+        clock: Clock,
+        server: Server | None = None,
+        *,
+        lifecycle: bool = False,
+    ) -> None:
         """Open the ledger, read nodes, links and contracts. Raises SettingsError or LedgerError.
 
         `server` carries the loads of throughput tests; by default it is collector.throughput,
-        where the settings allow tests at all.
+        where the settings allow tests at all. `lifecycle` lets anybody reload, as Prometheus'
+        flag does.
         """
         self._located, self._clock = located, clock
         settings = located.settings
@@ -136,8 +150,7 @@ class Collector:
             slots=self.slots,
             catchup_bytes_per_s=settings.limits.catchup_bytes_per_s,
         )
-        self.counters.queue.set_function(lambda: self._committer.waiting)
-        self.counters.agents.set_function(lambda: len(self.roster.active()))
+        self._count()
         gathering = Gathering(
             self.ledger,
             derived,
@@ -147,9 +160,12 @@ class Collector:
         )
         self.verdicts = opened(gathering, self.ledger, self.board.verdicts)
         self.judging = VerdictService(self.verdicts, fleet, clock)
-        self.pages = Pages(self.board, self.counters, clock, self.reload)
-        self._app = web.Application(client_max_size=MAX_BATCH_BYTES)
-        self._serve(desk, gathering, keys.operator_token(located.data_dir))
+        self.access, self.guard = self._access(lifecycle)
+        self.pages = Pages(self.board, self.counters, clock, self.reload, self.guard)
+        self._app = web.Application(
+            client_max_size=MAX_BATCH_BYTES, middlewares=[self.guard.middleware]
+        )
+        self._serve(desk, gathering)
         self.port = settings.http.port
         self._planned_hour = clock.wall_ns() // HOUR_NS
         self._inventory, self.contracts = self._read()
@@ -161,15 +177,31 @@ class Collector:
             clock,
         )
 
-    def _serve(self, desk: Desk, gathering: Gathering, operator_token: str) -> None:
+    def _count(self) -> None:
+        self.counters.queue.set_function(lambda: self._committer.waiting)
+        self.counters.agents.set_function(lambda: len(self.roster.active()))
+
+    def _access(self, lifecycle: bool) -> tuple[AccessStore, Guard]:
+        located, clock = self._located, self._clock
+        store = AccessStore(located.data_dir / "access.db")
+        token, web_config = keys.operator_token(located.data_dir), located.web_config_file
+        return store, Guard(store, clock, token, web_config, lifecycle=lifecycle)
+
+    def _serve(self, desk: Desk, gathering: Gathering) -> None:
         """Everything that is asked over HTTP."""
-        board, clock = self.board, self._clock
+        board, clock, guard, static = self.board, self._clock, self.guard, StaticFiles()
+        renderer = Renderer(static, clock)
+        guard.problem = renderer.problem
+        secure = self._located.settings.https
         deadline_s = self._located.settings.limits.body_deadline_s
         for pages in (
             AgentEndpoints(desk, deadline_s),
             self.pages,
             AuditPages(self.answers, clock),
-            OrderEndpoints(self.slots, board.fleet, clock, operator_token),
+            OrderEndpoints(self.slots, board.fleet, clock, guard),
+            BoardPages(board, renderer, clock),
+            EntryPages(self.access, guard, renderer, clock, secure=secure),
+            static,
             DiscoveryPages(board, clock),
             VerdictPages(self.verdicts.answers, gathering, clock),
             RunbookPages(),
@@ -218,6 +250,7 @@ class Collector:
     def reload(self) -> None:
         """Take nodes, links and contracts anew, or none of them. Raises SettingsError."""
         try:
+            self.guard.reload()
             self._inventory, self.contracts = self._read()
         except SettingsError as error:
             self.counters.reload_ok.set(0)
@@ -249,7 +282,7 @@ class Collector:
     def _tls(self) -> ssl.SSLContext | None:
         http = self._located.settings.http
         if http.cert_file is None or http.key_file is None:
-            return None
+            return self.guard.tls
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(
             self._located.path(http.cert_file), self._located.path(http.key_file)
@@ -304,6 +337,7 @@ class Collector:
             await runner.cleanup()
             await self.reflector.close()
             self.slots.close()
+            self.access.close()
             self.ledger.close()
             log.info("stopped")
 

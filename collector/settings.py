@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 
+from collector.access import webconfig
 from runtime.settings import SettingsError, load
 
 CONTRACTS_FILE = "contracts.yaml"
@@ -41,6 +42,9 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     """PEM certificate chain; with `key_file`, serves HTTPS."""
     key_file: str | None = None
     """PEM private key."""
+    web_config_file: str | None = None
+    """Who may read /metrics and the API, in the exporter-toolkit's form (docs/access.md); relative
+    to this file."""
 
 
 class StampSettings(Section, frozen=True, kw_only=True):
@@ -211,6 +215,11 @@ class CollectorSettings(Section, frozen=True, kw_only=True):
         if (self.http.cert_file is None) != (self.http.key_file is None):
             raise ValueError("http: cert_file and key_file go together")
 
+    @property
+    def https(self) -> bool:
+        """Whether browsers come over HTTPS, if only to a proxy before the collector."""
+        return self.http.cert_file is not None or (self.public_url or "").startswith("https://")
+
 
 class Located(msgspec.Struct, frozen=True):
     """Settings and the file they came from, against which their paths are resolved."""
@@ -221,6 +230,12 @@ class Located(msgspec.Struct, frozen=True):
     def path(self, name: str) -> Path:
         """A path of the settings, relative to the settings file."""
         return self.file.parent / name
+
+    @property
+    def web_config_file(self) -> Path | None:
+        """File of the web configuration, if there is any."""
+        name = self.settings.http.web_config_file
+        return None if name is None else self.path(name)
 
     @property
     def data_dir(self) -> Path:
@@ -243,12 +258,24 @@ def _check_ca(place: str, file: Path) -> None:
         raise SettingsError(f"{place}: {file}: expected certificates in PEM form") from error
 
 
-def read(file: Path) -> Located:
-    """collector.yaml. Raises SettingsError."""
-    located = Located(load(file, CollectorSettings), file.resolve())
+def read(file: Path, web_config: Path | None = None) -> Located:
+    """collector.yaml; `web_config` goes before the file that it names. Raises SettingsError."""
+    settings = load(file, CollectorSettings)
+    if web_config is not None:
+        http = msgspec.structs.replace(settings.http, web_config_file=str(web_config.resolve()))
+        settings = msgspec.structs.replace(settings, http=http)
+    located = Located(settings, file.resolve())
     for name in (located.settings.http.cert_file, located.settings.http.key_file):
         if name is not None and not located.path(name).is_file():
             raise SettingsError(f"{file}: http: no file {located.path(name)}")
+    if located.web_config_file is not None:
+        web = webconfig.read(located.web_config_file)
+        webconfig.context(web, located.web_config_file)
+        if web.tls_server_config is not None and located.settings.http.cert_file is not None:
+            raise SettingsError(
+                f"{file}: http.cert_file: {located.web_config_file} has a tls_server_config too:"
+                " keep one of them"
+            )
     for k, endpoint in enumerate(located.settings.backfill):
         for name in endpoint.files:
             if not located.path(name).is_file():

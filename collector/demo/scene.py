@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from typing import Any
 import yaml
 
 from collector import enrol, identity
+from collector.access import passwords
+from collector.access.roles import Role
+from collector.access.store import AccessStore, Account, Deed, Told
 from collector.ledger.sqlite import SqliteLedger
 from runtime.clock import SystemClock
 from runtime.lab.link import BOTH, UP, Knobs
@@ -24,6 +28,9 @@ from runtime.lab.topology import Site, star
 _START_S = 20.0
 _STOP_S = 8.0
 _HEALTHY = "/-/healthy"
+
+
+LOGIN = "demo"
 
 
 class SceneError(RuntimeError):
@@ -88,6 +95,10 @@ class Scene:
     """Where the cut happens, in words."""
     victim: str
     """Link that the story watches."""
+    password: str
+    """Of the account LOGIN."""
+    token: str
+    """The collector's own, for its API."""
     cut: Callable[[], None]
     mend: Callable[[], None]
     place_of: dict[str, Place] = field(default_factory=dict)
@@ -179,6 +190,16 @@ class Stage:
     def _yaml(self, name: str, data: dict[str, Any]) -> None:
         (self.folder / name).write_text(yaml.safe_dump(data, sort_keys=False))
 
+    def make_account(self) -> tuple[str, str]:
+        """An operator's account: its password, and the collector's own token."""
+        # Anew each time: the demo listens where others may reach it.
+        password, data = secrets.token_urlsafe(9), self.folder / "collector"
+        store, now = AccessStore(data / "access.db"), SystemClock().wall_ns()
+        told = Told(now, "demo", "", "demo", Deed.ACCOUNT_ADD, LOGIN, Role.OPERATOR)
+        store.add(Account(LOGIN, Role.OPERATOR, passwords.make(password), now, None), told)
+        store.close()
+        return password, identity.operator_token(data)
+
     def start_collector(self) -> None:
         """Start the collector and wait until it answers. Raises SceneError."""
         with (self.folder / "collector.log").open("ab") as log:
@@ -266,6 +287,7 @@ def namespaces(folder: Path) -> Iterator[Scene]:
     with star(tuple(place.node for place in PLACES), hub_in_root=True) as net:
         stage = Stage(folder, net.hub_address, "0.0.0.0")
         stage.write(PLACES)
+        password, token = stage.make_account()
         victim = net.sites[PLACES[1].node]
         try:
             stage.start_collector()
@@ -277,6 +299,8 @@ def namespaces(folder: Path) -> Iterator[Scene]:
                 url=stage.local_url,
                 prober="the access link of Desa Sukamaju",
                 victim=f"{PLACES[1].node}-1",
+                password=password,
+                token=token,
                 cut=lambda: _ignore(victim.link.down()),
                 mend=lambda: _ignore(victim.link.up()),
                 place_of={f"{place.node}-1": place for place in PLACES},
@@ -302,6 +326,7 @@ def loopback(folder: Path) -> Iterator[Scene]:
     place = PLACES[0]
     stage = Stage(folder, "127.0.0.1", "127.0.0.1")
     stage.write((place,))
+    password, token = stage.make_account()
     try:
         stage.start_collector()
         stage.join(place, Namespace(None, "this machine"))
@@ -310,6 +335,8 @@ def loopback(folder: Path) -> Iterator[Scene]:
             url=stage.local_url,
             prober="the hub (it is stopped)",
             victim=f"{place.node}-1",
+            password=password,
+            token=token,
             cut=stage.stop_collector,
             mend=stage.start_collector,
             place_of={f"{place.node}-1": place},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from collector.demo.proof import Proof, prove
-from collector.demo.scene import Scene
+from collector.demo.scene import LOGIN, Scene
 from collector.demo.screen import Screen
 from collector.tables import fetch, fetch_links
 from runtime.clock import SECOND, SystemClock
@@ -70,7 +70,8 @@ class Story:
     def _say_where(self) -> None:
         url, folder = self._scene.url, self._scene.folder
         sys.stdout.write(
-            f"Page:     {url}/\nMetrics:  {url}/metrics\nJSON:     {url}/api/v1/links\n"
+            f"Page:     {url}/\nLogin:    {LOGIN} / {self._scene.password}\n"
+            f"Metrics:  {url}/metrics\nJSON:     {url}/api/v1/links\n"
             f"Outages:  {url}/api/v1/outages\n"
             f"Data:     {folder} (logs, ledger, spools)\nStop:     Ctrl-C\n\n"
         )
@@ -85,7 +86,7 @@ class Story:
     def _look(self) -> bool:
         """Fetch the newest state; False while the hub does not answer."""
         try:
-            self._rows = fetch_links(self._scene.url)
+            self._rows = fetch_links(self._scene.url, self._scene.token)
         except (OSError, ValueError):
             return False
         self._screen.show(self._rows, self._clock.wall_ns() / SECOND)
@@ -131,7 +132,8 @@ class Story:
         if self._judged:
             return False
         try:
-            outages = fetch(self._scene.url, f"/api/v1/links/{self._scene.victim}/outages")
+            path = f"/api/v1/links/{self._scene.victim}/outages"
+            outages = fetch(self._scene.url, path, self._scene.token)
         except (OSError, ValueError):
             return False
         for row in outages:
