@@ -26,8 +26,10 @@ from collector.ingest import Ingest, ReceiptSigner
 from collector.inventory import ReflectorAddress
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import OutageStore
+from collector.ledger.recent import Arrivals
 from collector.ledger.sqlite import SqliteLedger
 from collector.live import Live
+from collector.recent import Recent
 from collector.reflector import Reflector, ReflectorSettings
 from collector.roster import Roster
 from collector.sessions import SessionTable
@@ -48,6 +50,7 @@ from collector.web.audit import AuditPages
 from collector.web.board_pages import BoardPages
 from collector.web.discovery import DiscoveryPages
 from collector.web.entry import EntryPages
+from collector.web.feed import Feed
 from collector.web.guard import Guard
 from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
@@ -150,7 +153,6 @@ class Collector:
             slots=self.slots,
             catchup_bytes_per_s=settings.limits.catchup_bytes_per_s,
         )
-        self._count()
         gathering = Gathering(
             self.ledger,
             derived,
@@ -161,6 +163,7 @@ class Collector:
         self.verdicts = opened(gathering, self.ledger, self.board.verdicts)
         self.judging = VerdictService(self.verdicts, fleet, clock)
         self.access, self.guard = self._access(lifecycle)
+        self.recent, self.feed = self._views()
         self.pages = Pages(self.board, self.counters, clock, self.reload, self.guard)
         self._app = web.Application(
             client_max_size=MAX_BATCH_BYTES, middlewares=[self.guard.middleware]
@@ -169,6 +172,7 @@ class Collector:
         self.port = settings.http.port
         self._planned_hour = clock.wall_ns() // HOUR_NS
         self._inventory, self.contracts = self._read()
+        self._count()
         self.backfill = Backfill(
             located,
             BackfillStore(self.ledger, derived, kept),
@@ -180,6 +184,10 @@ class Collector:
     def _count(self) -> None:
         self.counters.queue.set_function(lambda: self._committer.waiting)
         self.counters.agents.set_function(lambda: len(self.roster.active()))
+
+    def _views(self) -> tuple[Recent, Feed]:
+        recent = Recent(Arrivals(self.ledger), self.answers, self._clock)
+        return recent, Feed(self.board, recent, self._clock)
 
     def _access(self, lifecycle: bool) -> tuple[AccessStore, Guard]:
         located, clock = self._located, self._clock
@@ -199,7 +207,7 @@ class Collector:
             self.pages,
             AuditPages(self.answers, clock),
             OrderEndpoints(self.slots, board.fleet, clock, guard),
-            BoardPages(board, renderer, clock),
+            BoardPages(board, self.answers, self.feed, renderer, guard),
             EntryPages(self.access, guard, renderer, clock, secure=secure),
             static,
             DiscoveryPages(board, clock),
@@ -323,6 +331,8 @@ class Collector:
                 "hub's journal": self.settling.keep_alive,
                 "verdicts": self.judging.run,
                 "watch": self._watch.run,
+                "last day": self.recent.run,
+                "feed": self.feed.run,
                 "refresh": lambda: every(REFRESH_S, self._refresh),
                 "slots": lambda: every(SLOTS_S, self.slots.turn),
                 **self.backfill.tasks(),
@@ -347,6 +357,7 @@ class Collector:
         """On `stop`: no new requests, those under way end (their commits too), then close."""
         await stop.wait()
         self.pages.ready = False
+        self.feed.close()
         await runner.cleanup()
         closed.set()
         await asyncio.Event().wait()

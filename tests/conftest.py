@@ -31,6 +31,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         ("prometheus", "prometheus"),
         ("alertmanager", "prometheus-alertmanager"),
         ("victoria", "victoria-metrics"),
+        ("chromium", "chromium"),
     ):
         if item.get_closest_marker(mark) and shutil.which(program) is None:
             pytest.skip(f"needs the Debian package {program}")

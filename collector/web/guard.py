@@ -177,6 +177,15 @@ class Guard:
     def _own_house(self, request: web.Request) -> bool:
         return loopback(request) and not self.config.guards and not self._store.any_account()
 
+    def still_allowed(self, request: web.Request) -> bool:
+        """Whether who asked long ago, and is still being answered, may still read."""
+        who = asker(request)
+        if who.way is not Way.VISIT:
+            return who.way is not Way.LOOPBACK or not self._store.any_account()
+        secure = request.cookies.get(cookie_name(True)), request.cookies.get(cookie_name(False))
+        secret = secure[0] or secure[1]
+        return secret is not None and self._store.visitor(secret, self._clock.wall_ns()) is not None
+
     def _may_reload(self, request: web.Request, found: Asker | None) -> Asker | None:
         if self._lifecycle or (found is not None and found.may(Right.OPERATE)):
             return found

@@ -51,13 +51,9 @@ class Texts:
         """The words for a member of a closed set."""
         return TEXTS[f"{kind}.{value}"][self._at]
 
-    def of(self, prefix: str) -> dict[str, str]:
-        """All texts under a prefix, for a script."""
-        return {
-            key.removeprefix(prefix): told[self._at]
-            for key, told in TEXTS.items()
-            if key.startswith(prefix)
-        }
+    def of(self, *prefixes: str) -> dict[str, str]:
+        """All texts whose keys begin so, for a script."""
+        return {key: told[self._at] for key, told in TEXTS.items() if key.startswith(prefixes)}
 
     # --- numbers and times ------------------------------------------------------------------
 
