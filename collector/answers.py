@@ -149,6 +149,10 @@ class Answers:
         )
         return History(revisions, found[0].settled if found else None)
 
+    def intervals(self, link: str, span: Span) -> list[Interval]:
+        """What was judged of the span, in order; what was not is unknown."""
+        return _whole(self._store.intervals(link, span), span)
+
     def events(self, span: Span = FOR_EVER) -> list[Common]:
         """What several links had in common, by its beginning."""
         members: dict[str, list[Kept]] = {}

@@ -52,6 +52,7 @@ from collector.web.discovery import DiscoveryPages
 from collector.web.entry import EntryPages
 from collector.web.feed import Feed
 from collector.web.guard import Guard
+from collector.web.link_pages import LinkPages, Sources
 from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
 from collector.web.render import Renderer
@@ -208,6 +209,17 @@ class Collector:
             AuditPages(self.answers, clock),
             OrderEndpoints(self.slots, board.fleet, clock, guard),
             BoardPages(board, self.answers, self.feed, renderer, guard),
+            LinkPages(
+                Sources(
+                    answers=self.answers,
+                    verdicts=self.verdicts.answers,
+                    arrivals=Arrivals(self.ledger),
+                    feed=self.feed,
+                ),
+                self._promised,
+                renderer,
+                clock,
+            ),
             EntryPages(self.access, guard, renderer, clock, secure=secure),
             static,
             DiscoveryPages(board, clock),

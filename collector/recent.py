@@ -43,8 +43,8 @@ class Day:
         self._slot: dict[str, int] = {}
         self._number = np.full((0, BINS), -1, np.int64)
         self._sums = np.zeros((0, BINS, 3), np.int64)
-        """Sent, lost, nanoseconds of all round trips: whole numbers, so that the order of arrival makes
-        no difference."""
+        """Sent, lost, nanoseconds of all round trips: whole numbers, so that the order of arrival
+        makes no difference."""
 
     def take(self, minutes: Iterable[Minute]) -> None:
         """Count these in; what is older than a day by what is known already is left out."""

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+import msgspec
+
+from collector.audit.histogram import Histogram
 from collector.inventory import HUB_TARGET
 from collector.ledger.sqlite import SqliteLedger
 
@@ -18,6 +21,20 @@ class Minute(NamedTuple):
     sent: int
     lost: int
     rtt_sum_ns: int
+
+
+class Passage(NamedTuple):
+    """The same by its round-trip times and by direction."""
+
+    at_s: int
+    rtts: Histogram
+    sent: int
+    forward_lost: int | None
+    """On the way to the hub; None where the reflector's counter does not tell."""
+    reverse_lost: int | None
+
+
+_counts = msgspec.msgpack.Decoder(dict[int, int]).decode
 
 
 class Arrivals:
@@ -57,3 +74,19 @@ class Arrivals:
             (NS, after, HUB_TARGET, limit),
         )
         return [Minute(*row) for row in rows]
+
+    def passages(self, link: str, start_s: int, end_s: int) -> list[Passage]:
+        """Packets of one link to the hub, batch by batch, of batches that began in
+        [start_s, end_s), in order."""
+        rows = self._ledger.rows(
+            "SELECT d.at_s, d.counts, d.lost, t.sent, t.forward_lost, t.reverse_lost FROM delay d"
+            " JOIN placement p ON p.batch_id=d.batch_id JOIN train t"
+            " ON t.batch_id=d.batch_id AND t.link=d.link AND t.target=d.target"
+            " WHERE d.link=? AND d.target=? AND d.at_s>=? AND d.at_s<? AND p.placed_by<>'received'"
+            " ORDER BY d.at_s",
+            (link, HUB_TARGET, start_s, end_s),
+        )
+        return [
+            Passage(row[0], Histogram(_counts(row[1]), row[2]), row[3], row[4], row[5])
+            for row in rows
+        ]

@@ -7,8 +7,9 @@ from aiohttp import web
 from collector.answers import Answers
 from collector.board import Board
 from collector.inventory import Inventory
+from collector.smoke import LOSS_STEPS
 from collector.web.atlas import WIDTH, Atlas, atlas
-from collector.web.feed import LEVELS, LOSS_STEPS, Feed
+from collector.web.feed import LEVELS, Feed
 from collector.web.guard import Guard
 from collector.web.render import IANA, Renderer, Texts
 

@@ -7,13 +7,14 @@ import asyncio
 import json
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from collector import smoke
 from collector.board import Board, LinkRow
-from collector.inventory import Inventory
+from collector.inventory import Inventory, Link
 from collector.ledger.outages import Kept, Lane
 from collector.live import LinkState
 from collector.recent import Bin, Recent
@@ -28,8 +29,7 @@ REMEMBERED = 60
 BEHIND = 30
 """Messages that wait for a slow browser; one that is further behind has to begin anew."""
 STILL_S = 15.0
-LOSS_STEPS = (0.0, 0.005, 0.02, 0.1)
-"""Loss ratios above which a half hour is drawn in the next colour."""
+
 LEVELS = 12
 _SIGNS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 NOTHING = "."
@@ -61,7 +61,7 @@ def spark(bins: list[Bin]) -> str:
         if one.loss_ratio is None:
             signs.append(NOTHING)
             continue
-        step = sum(one.loss_ratio > bound for bound in LOSS_STEPS)
+        step = smoke.step(one.loss_ratio)
         share = 0.0 if one.rtt_s is None or not highest else one.rtt_s / highest
         level = min(LEVELS - 1, round(share * (LEVELS - 1)))
         signs.append(_SIGNS[step * LEVELS + level])
@@ -126,9 +126,13 @@ class Feed:
         self._ended = False
 
     def _now_rows(self) -> list[Now]:
-        found = []
-        for row in self._board.rows(self._clock.boot_ns()):
-            link = row.link.id
+        return self.rows_of(self._board.fleet.inventory.links.values())
+
+    def rows_of(self, links: Iterable[Link]) -> list[Now]:
+        """These links as they are known now."""
+        found, now_ns = [], self._clock.boot_ns()
+        for one in links:
+            row, link = self._board.row(one, now_ns), one.id
             lasting = self._board.lasting.get(link)
             since_s = None if lasting is None else lasting.start.at_s
             found.append(now_of(row, since_s, self._recent.outages.get(link)))

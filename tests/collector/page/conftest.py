@@ -23,6 +23,7 @@ SITES = (
         loss_up=0.004,
         loss_down=0.002,
         history_s=6 * HOUR,
+        tested=True,
         cuts=(Cut(4 * HOUR, 420),),
     ),
     Site(
@@ -129,8 +130,11 @@ def visit(chromium: Browser, district: District) -> Iterator[Visit]:
         context = chromium.new_context(**told)  # type: ignore[arg-type]
         one = Visitor(context, district.url)
         made.append(one)
-        if name is not None:
+        if name in district.cookies:
+            context.add_cookies(district.cookies[name])
+        elif name is not None:
             one.login(name)
+            district.cookies[name] = [c for c in context.cookies() if c["name"] == "pantau"]
         return one
 
     yield make

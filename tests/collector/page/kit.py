@@ -22,12 +22,15 @@ from collector.reading import Scope, read
 from collector.settings import read as read_settings
 from runtime.clock import SystemClock
 from tests.collector.kit import Box, reported
+from tests.collector.settle.line import BITS, transfer
 from wire import stamp
 from wire.codec import Record
 from wire.instant import ClockClass
 from wire.journal import Anchor, Heartbeat
 from wire.message import SpoolStatus
 from wire.observation import Outcome, StampSource, Train
+from wire.slot import Direction
+from wire.transfer import Offer
 
 NS = 1_000_000_000
 MS = 1_000_000
@@ -66,6 +69,7 @@ class Site:
     alive: bool = True
     target: float = 0.995
     history_s: int = 0
+    tested: bool = False
 
     @property
     def link(self) -> str:
@@ -141,6 +145,7 @@ class _Past:
         self.boot_s = (now_s - site.history_s) // BATCH_S * BATCH_S - BATCH_S
         """When the box booted, UTC seconds."""
         self._reflected = 0
+        self._last: tuple[int, int] | None = None
 
     def _boot_ns(self, at_s: float) -> int:
         return round((at_s - self.boot_s) * NS)
@@ -176,6 +181,7 @@ class _Past:
     def _hub(self, at_s: int) -> Train:
         rtts: list[int | None] = []
         reflected: list[int | None] = []
+        prior = self._last
         for second in range(at_s, at_s + BATCH_S):
             chance, site = self._chance, self.site
             evening = site.busy_evening and 18.5 < (second / 3600 + 7) % 24 < 23
@@ -191,9 +197,9 @@ class _Past:
                 continue
             rtts.append(round(self._rtt_ms(second) * MS))
             reflected.append(counter)
-        return self._train(
-            "hub", "stamp", at_s, **_fates(rtts, StampSource.KERNEL), reflector_seq=reflected
-        )
+            self._last = (second - self.boot_s, counter)
+        fates = _fates(rtts, StampSource.KERNEL)
+        return self._train("hub", "stamp", at_s, **fates, reflector_seq=reflected, prior=prior)
 
     def _echo(self, target: str, at_s: int, rtt_ms: float, *, beyond: bool) -> Train:
         rtts = [
@@ -236,6 +242,23 @@ def _fates(rtts: Sequence[int | None], source: StampSource) -> dict[str, Any]:
     }
 
 
+def _tests(past: _Past, at_s: int) -> list[Record]:
+    """Two throughput tests in ten minutes, better in the morning than in the evening."""
+    boot_ns = past._boot_ns(at_s + 300)
+    return [
+        transfer(
+            past.site.link,
+            boot_ns + k,
+            y,
+            direction=way,
+            offered=(Offer(0, 19_600_000),),
+            octets=[round(y * 2 * BITS / 80)] * 100,
+            slot_id=f"{at_s + k:032x}",
+        )
+        for k, (way, y) in enumerate(((Direction.DOWN, 0.93), (Direction.UP, 0.78)))
+    ]
+
+
 def remember(ledger: SqliteLedger, site: Site, box: Box, now_s: int) -> None:
     """Put the site's past into the ledger, as batches that arrived when they were sealed."""
     past = _Past(site, box, now_s)
@@ -244,7 +267,8 @@ def remember(ledger: SqliteLedger, site: Site, box: Box, now_s: int) -> None:
     entries = []
     for at_s in range(begin, now_s - BATCH_S, BATCH_S):
         sealed_s = at_s + BATCH_S + 1
-        batch = box.batch(past.records(at_s), sealed_wall_ns=sealed_s * NS)
+        told = past.records(at_s) + (_tests(past, at_s) if site.tested else [])
+        batch = box.batch(told, sealed_wall_ns=sealed_s * NS)
         entries.append(read(batch, (sealed_s + 1) * NS, scope))
     if entries:
         assert all(one.new for one in ledger.store(entries))
@@ -266,6 +290,8 @@ class District:
         self.dead = {site.link for site in self.sites if not site.alive}
         """Links whose packets do not reach the hub."""
         self.failure: BaseException | None = None
+        self.cookies: dict[str, Any] = {}
+        """Of visits that have begun, by account."""
         self._ready = threading.Event()
         self._write()
         self._thread = threading.Thread(target=self._run, name="collector")
