@@ -185,13 +185,16 @@ def invite(config: Path, node: str, days: float) -> None:
 @CONFIG
 @JSON
 @click.option("--revoke", metavar="AGENT", help="Refuse this agent (its id) from now on.")
-def agents(config: Path, as_json: bool, revoke: str | None) -> None:
-    """List enrolled agents, or revoke one."""
+@click.option(
+    "--approve", metavar="AGENT", help="Let this agent speak, where approve_agents is set."
+)
+def agents(config: Path, as_json: bool, revoke: str | None, approve: str | None) -> None:
+    """List enrolled agents, or revoke or approve one."""
     from collector import tables
     from collector.ledger import LedgerError
 
     try:
-        tables.agents(config, as_json=as_json, revoke=revoke)
+        tables.agents(config, as_json=as_json, revoke=revoke, approve=approve)
     except (SettingsError, LedgerError, OSError, ValueError) as error:
         fail(error)
 

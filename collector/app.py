@@ -24,6 +24,7 @@ from collector.desk import Desk
 from collector.fleet import Fleet
 from collector.ingest import Ingest, ReceiptSigner
 from collector.inventory import ReflectorAddress
+from collector.ledger.approvals import Approvals
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import OutageStore
 from collector.ledger.recent import Arrivals
@@ -51,8 +52,11 @@ from collector.web.board_pages import BoardPages
 from collector.web.discovery import DiscoveryPages
 from collector.web.entry import EntryPages
 from collector.web.feed import Feed
+from collector.web.fleet_pages import Boxes, FleetPages
 from collector.web.guard import Guard
 from collector.web.link_pages import LinkPages, Sources
+from collector.web.month_pages import MonthPages
+from collector.web.operate_pages import OperatePages
 from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
 from collector.web.render import Renderer
@@ -106,7 +110,7 @@ class Collector:
             self.table, clock, ReflectorSettings(settings.stamp.host, settings.stamp.port)
         )
         self.counters = Counters(self.table, self.reflector)
-        self.roster = Roster(self.ledger, settings.limits)
+        self.approvals, self.roster = self._speakers()
         fleet = Fleet(self.ledger, self.roster, self.table, identity, self._reflector_address)
         self.board = Board(
             fleet, Live(settings.silence_after_s), self.table, self.counters, clock.quality
@@ -186,6 +190,12 @@ class Collector:
         self.counters.queue.set_function(lambda: self._committer.waiting)
         self.counters.agents.set_function(lambda: len(self.roster.active()))
 
+    def _speakers(self) -> tuple[Approvals, Roster]:
+        settings = self._located.settings
+        approvals = Approvals(self.ledger, asked=settings.approve_agents)
+        approvals.catch_up(self._clock.wall_ns())
+        return approvals, Roster(self.ledger, settings.limits, approvals.waiting)
+
     def _views(self) -> tuple[Recent, Feed]:
         recent = Recent(Arrivals(self.ledger), self.answers, self._clock)
         return recent, Feed(self.board, recent, self._clock)
@@ -220,6 +230,24 @@ class Collector:
                 renderer,
                 clock,
             ),
+            FleetPages(
+                Boxes(
+                    board=board,
+                    roster=self.roster,
+                    approvals=self.approvals,
+                    ledger=self.ledger,
+                    identity=desk.identity,
+                    public_url=self._located.settings.public_url,
+                    changed=self.agents_changed,
+                ),
+                renderer,
+                guard,
+                clock,
+            ),
+            OperatePages(
+                self.ledger.registers, lambda: board.fleet.inventory, renderer, guard, clock
+            ),
+            MonthPages(self.answers, lambda: board.fleet.inventory, renderer, clock),
             EntryPages(self.access, guard, renderer, clock, secure=secure),
             static,
             DiscoveryPages(board, clock),
@@ -290,14 +318,19 @@ class Collector:
 
     async def _refresh(self) -> None:
         if await asyncio.to_thread(self.ledger.changed):
-            self.roster.refresh()
-            self.board.fleet.register()
-            active = {agent.agent_id for agent in self.roster.active()}
-            self.board.live.keep(active)
-            await self.slots.keep(active)
+            await self.agents_changed()
         self._plan()
         heads = await asyncio.to_thread(self.ledger.heads)
         self.board.heads = {head.agent_id: head for head in heads}
+
+    async def agents_changed(self) -> None:
+        """Take the agents anew: some were enrolled, approved or revoked."""
+        await asyncio.to_thread(self.approvals.catch_up, self._clock.wall_ns())
+        self.roster.refresh()
+        self.board.fleet.register()
+        active = {agent.agent_id for agent in self.roster.active()}
+        self.board.live.keep(active)
+        await self.slots.keep(active)
 
     def _tls(self) -> ssl.SSLContext | None:
         http = self._located.settings.http

@@ -5,8 +5,6 @@ it was once told.
 """
 
 import hashlib
-import os
-import pwd
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +29,7 @@ from collector.maintenance import (
     covering,
     decide,
 )
+from collector.osuser import os_user
 from collector.settings import Located, read
 from collector.tickets import (
     Import,
@@ -65,17 +64,6 @@ class Told:
     document: str | None
 
 
-def os_user() -> str:
-    """Who runs this, behind sudo too."""
-    asked = os.environ.get("SUDO_USER")
-    if asked and os.getuid() == 0:
-        return asked
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"
-
-
 def _recorded(by: str | None) -> Recorded:
     user = os_user()
     return Recorded(by or user, user, SystemClock().wall_ns())
@@ -102,8 +90,8 @@ def add(config: Path, told: Told, by: str | None, *, as_json: bool) -> None:
     """Record a window. Raises SettingsError, LedgerError or ValueError."""
     located = read(config)
     known = _inventory(located)
-    _check_scope(told.scope, known)
-    notice = _notice(told)
+    check_scope(told.scope, known)
+    notice = notice_of(told)
     with _registers(located) as registers:
         entry = registers.add_maintenance(notice, _recorded(by))
     rows = [_entry_row(entry)]
@@ -120,7 +108,8 @@ def add(config: Path, told: Told, by: str | None, *, as_json: bool) -> None:
         sys.stdout.write("note: nobody approved it (--approved-by), so it excludes nothing\n")
 
 
-def _check_scope(scope: Scope, known: Inventory) -> None:
+def check_scope(scope: Scope, known: Inventory) -> None:
+    """Raises ValueError unless some link fits all that is given."""
     if scope == Scope():
         raise ValueError("whose? expected --link, --pop, --provider or --district")
     links = list(known.links.values())
@@ -138,7 +127,8 @@ def _check_scope(scope: Scope, known: Inventory) -> None:
         raise ValueError(f"no link fits all of {scope}")
 
 
-def _notice(told: Told) -> Notice:
+def notice_of(told: Told) -> Notice:
+    """The window that was typed. Raises ValueError that names the option."""
     times = {}
     for option, text in (("from", told.start), ("to", told.end), ("announced", told.announced)):
         try:

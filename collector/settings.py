@@ -202,6 +202,9 @@ class CollectorSettings(Section, frozen=True, kw_only=True):
     stamp: StampSettings = StampSettings()
     limits: LimitSettings = LimitSettings()
     throughput: ThroughputSettings = ThroughputSettings()
+    approve_agents: bool = False
+    """An agent that enrols waits until an operator approves it; until then it keeps what it
+    measures."""
     silence_after_s: Positive = 5.0
     """An agent not heard by the reflector for this long is silent (its link UNKNOWN)."""
     backfill: tuple[EndpointSettings, ...] = ()

@@ -21,18 +21,27 @@ from collector.answers import FOR_EVER, Answers
 from collector.audit.calendar import Month
 from collector.audit.states import Cause
 from collector.identity import TOKEN_FILE
+from collector.ledger.approvals import Approvals
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import OutageStore
 from collector.ledger.sqlite import SqliteLedger
+from collector.osuser import os_user
 from collector.settings import Located, read
 from runtime.clock import SystemClock
 
 
-def agents(config: Path, *, as_json: bool, revoke: str | None) -> None:
-    """Print all agents; with `revoke`, refuse one first. Raises SettingsError or ValueError."""
+def agents(config: Path, *, as_json: bool, revoke: str | None, approve: str | None = None) -> None:
+    """Print all agents; with `revoke` or `approve`, do that first. Raises SettingsError or
+    ValueError."""
     located = read(config)
     ledger = SqliteLedger(located.data_dir / "ledger.db")
     try:
+        approvals = Approvals(ledger, asked=located.settings.approve_agents)
+        if approve is not None:
+            now = SystemClock().wall_ns()
+            if not approvals.approve(_agent_id(approve), os_user(), now):
+                raise ValueError(f"no agent {approve} that waits for approval; see `agents`")
+        waiting = approvals.waiting(ledger.agents())
         if revoke is not None and not ledger.revoke(_agent_id(revoke), SystemClock().wall_ns()):
             raise ValueError(f"no agent {revoke} that could be revoked; see `agents`")
         rows = [
@@ -43,6 +52,7 @@ def agents(config: Path, *, as_json: bool, revoke: str | None) -> None:
                 "public_key": agent.public_key.hex(),
                 "enrolled_s": agent.enrolled_wall_ns / 1e9,
                 "revoked_s": agent.revoked_wall_ns and agent.revoked_wall_ns / 1e9,
+                "waits_for_approval": agent.agent_id in waiting,
             }
             for agent in ledger.agents()
         ]

@@ -46,7 +46,7 @@ def _store(config: Path) -> Iterator["AccessStore"]:
 
 def _told(deed: "Deed", subject: str, detail: str = "") -> "Told":
     from collector.access.store import Told
-    from collector.registers import os_user
+    from collector.osuser import os_user
     from runtime.clock import SystemClock
 
     return Told(SystemClock().wall_ns(), os_user(), "", "command line", deed, subject, detail)

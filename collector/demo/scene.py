@@ -47,6 +47,8 @@ class Place:
     district: str
     provider: str
     medium: str
+    latitude: float
+    longitude: float
     both: Knobs
     up: Knobs
 
@@ -59,6 +61,8 @@ PLACES = (
         district="Kota",
         provider="Penyedia A",
         medium="fibre",
+        latitude=-6.922,
+        longitude=106.927,
         both=Knobs(delay_ms=2, jitter_ms=0.2),
         up=Knobs(loss=0),
     ),
@@ -69,6 +73,8 @@ PLACES = (
         district="Kec. Cibadak",
         provider="Penyedia B",
         medium="radio",
+        latitude=-6.889,
+        longitude=106.783,
         both=Knobs(delay_ms=12, jitter_ms=4),
         up=Knobs(loss=0.02),
     ),
@@ -79,6 +85,8 @@ PLACES = (
         district="Kec. Ciracap",
         provider="Penyedia C",
         medium="VSAT",
+        latitude=-7.352,
+        longitude=106.412,
         both=Knobs(delay_ms=270, jitter_ms=15),
         up=Knobs(loss=0.03),
     ),
@@ -115,6 +123,27 @@ def _free_port(preferred: int, kind: socket.SocketKind) -> int:
         return int(probe.getsockname()[1])
 
 
+def _contract(place: Place) -> dict[str, Any]:
+    """What was promised for the place's link, since long before the demo."""
+    return {
+        "reference": f"DEMO/{place.node}",
+        "signed_on": "2025-12-15",
+        "link": f"{place.node}-1",
+        "provider": place.provider,
+        "pop": "POP-DEMO",
+        "first_day": "2026-01-01",
+        "zone": "WIB",
+        "availability_target": 0.995,
+        "limits": {"domestic": {"rtt_s": 0.1, "rtt_percentile": 95, "loss_ratio": 0.01}},
+        "cir": {
+            "layer": "l2",
+            "domestic": {"down_bps": 20_000_000, "up_bps": 20_000_000},
+        },
+        "restitution": {"rule": "LIN_EXC"},
+        "fee_rupiah": 4_500_000,
+    }
+
+
 class Stage:
     """Files, ports and processes of one demo."""
 
@@ -142,7 +171,14 @@ class Stage:
             "nodes.yaml",
             {
                 "nodes": [
-                    {"id": p.node, "name": p.name, "kind": p.kind, "district": p.district}
+                    {
+                        "id": p.node,
+                        "name": p.name,
+                        "kind": p.kind,
+                        "district": p.district,
+                        "latitude": p.latitude,
+                        "longitude": p.longitude,
+                    }
                     for p in places
                 ]
             },
@@ -170,6 +206,7 @@ class Stage:
                 ]
             },
         )
+        self._yaml("contracts.yaml", {"contracts": [_contract(p) for p in places]})
         for place in places:
             # Faster than in the field, so that a visitor sees the backlog arrive.
             self._yaml(

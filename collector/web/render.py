@@ -95,6 +95,10 @@ class Texts:
                 return sign + (f"{words} {rest:02} {self(f'unit.{part}')}" if rest else words)
         return f"{sign}{whole} {self('unit.s')}"
 
+    def ago(self, seconds: float) -> str:
+        """How long ago."""
+        return self("ago", length=self.length(max(0.0, seconds)))
+
     def moment(self, at_s: float | None, zone: Zone, *, seconds: bool = True) -> str:
         """A moment by the zone's clock, with its name."""
         if at_s is None:

@@ -109,4 +109,4 @@ def test_every_text_is_told_in_both_languages_with_the_same_places() -> None:
     for key, (english, indonesian) in TEXTS.items():
         assert english.strip() and indonesian.strip(), key
         assert places(english) == places(indonesian), key
-        assert re.fullmatch(r"[a-z_]+(\.[a-z0-9_]+)*", key), key
+        assert re.fullmatch(r"[a-z_]+(\.[A-Za-z0-9_]+)*", key), key

@@ -27,7 +27,7 @@ from wire import stamp
 from wire.codec import Record
 from wire.instant import ClockClass
 from wire.journal import Anchor, Heartbeat
-from wire.message import SpoolStatus
+from wire.message import Figures, OrderProgress, OrderState, SpoolStatus, ThroughputStatus
 from wire.observation import Outcome, StampSource, Train
 from wire.slot import Direction
 from wire.transfer import Offer
@@ -393,7 +393,13 @@ class District:
         status = box.status(
             targets=(seen,),
             wall_ns=self.clock.wall_ns(),
-            spool=SpoolStatus(batches_waiting=1, bytes_used=8192, bytes_cap=1 << 28),
+            boot_ns=1_000 * NS,
+            spool=SpoolStatus(
+                batches_waiting=1,
+                bytes_used=8192,
+                bytes_cap=1 << 28,
+                oldest_boot_ns=955 * NS,
+            ),
         )
         now = self.clock.boot_ns(), self.clock.wall_ns()
         self.collector.board.live.hear(box.agent, status, *now)
@@ -410,6 +416,15 @@ class District:
             return act()
 
         return asyncio.run_coroutine_threadsafe(wrapped(), self.loop).result(30)
+
+    def progress(self, link: str, state: OrderState, *figures: Figures) -> None:
+        """The link's agent says how far its newest order is."""
+        site = next(one for one in self.sites if one.link == link)
+        newest = [one for one in self.collector.slots.book.all() if one.order.link == link][-1]
+        told = OrderProgress(order_id=newest.order.order_id, state=state, figures=figures)
+        agent = self.boxes[site.node].agent
+        said = self.collector.slots.hear(agent, ThroughputStatus(orders=(told,)))
+        asyncio.run_coroutine_threadsafe(said, self.loop).result(30)
 
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self._stop.set)
