@@ -126,6 +126,16 @@ class Answers:
             ]
         return sorted(found, key=lambda one: (one.outage.start.at_s, one.outage.link, one.id))
 
+    def latest(self, since_s: int) -> dict[str, Kept]:
+        """By link, of what `outages` tells the one that began last, at `since_s` or later."""
+        found = {one.outage.link: one for one in self._store.latest(Lane.EVIDENCE, since_s)}
+        for one in self._store.latest(Lane.LIVE, since_s):
+            settled = found.get(one.outage.link)
+            later = settled is None or one.outage.start.at_s > settled.outage.start.at_s
+            if later and self._ahead(one):
+                found[one.outage.link] = one
+        return found
+
     def _ahead(self, one: Kept) -> bool:
         """Whether a provisional outage reaches beyond what is judged."""
         judged_s, end = self._store.judged_until(one.outage.link), one.outage.end

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from collector.answers import Answers
-from collector.audit.evidence import Span
 from collector.ledger import LedgerError
 from collector.ledger.outages import Kept
 from collector.ledger.recent import Arrivals, Minute
@@ -124,6 +123,5 @@ class Recent:
             self._after = found[-1].batch_id
         if now_s >= self._looked_s + OUTAGES_EVERY_S:
             self._looked_s = now_s
-            span = Span(now_s - OUTAGES_BACK_S, now_s + DAY_S)
-            self.outages = {one.outage.link: one for one in self._answers.outages(None, span)}
+            self.outages = self._answers.latest(now_s - OUTAGES_BACK_S)
         return len(found) == CHUNK

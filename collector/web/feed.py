@@ -26,6 +26,8 @@ WANTED_S = 30
 """How long rows go on being made for a page whose browser has not asked for the stream yet."""
 REMEMBERED = 60
 """Messages that a browser which was away for a moment can still be told."""
+SLICE = 50
+"""Rows that are made at one go."""
 BEHIND = 30
 """Messages that wait for a slow browser; one that is further behind has to begin anew."""
 STILL_S = 15.0
@@ -165,14 +167,21 @@ class Feed:
         while True:
             await asyncio.sleep(TICK_S)
             if self._active():
-                self._step()
+                await self._step()
 
-    def _step(self) -> None:
-        if self._inventory is not self._board.fleet.inventory:
+    async def _step(self) -> None:
+        if self._inventory is None or self._inventory is not self._board.fleet.inventory:
             self._begin()
             self._tell("anew", [])
             return
-        rows = self._now_rows()
+        inventory, rows = self._inventory, list[Now]()
+        links = list(inventory.links.values())
+        for k in range(0, len(links), SLICE):
+            rows += self.rows_of(links[k : k + SLICE])
+            # The reflector answers from the same thread, and its answers are what is measured.
+            await asyncio.sleep(0)
+        if self._inventory is not inventory:
+            return
         changed = [[k, *new] for k, new in enumerate(rows) if new != self._rows[k]]
         self._rows = rows
         self._tick += 1
