@@ -8,37 +8,42 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 RUN_PACKAGES := python3-venv gcc libc6-dev iproute2
-TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus prometheus-alertmanager victoria-metrics openssl zstd jq xxd snmpd tshark iperf3 chromium fonts-dejavu-core
+DEMO_PACKAGES := prometheus prometheus-alertmanager
+TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus prometheus-alertmanager victoria-metrics openssl zstd jq xxd snmpd tshark iperf3 systemd libseccomp2 docker-compose shellcheck chromium fonts-dejavu-core
 BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporter prometheus victoria-metrics iperf3
 # Not as packages where there is an npm already: other distributions of node bring their own.
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
 NPM_READY := tests/npm/node_modules/.package-lock.json
 
-.PHONY: help demo test test-near test-far test-district test-fast check fmt lock bench clean run-system test-system bench-system
+.PHONY: help demo test test-near test-far test-district test-lab test-fast check fmt lock lock-install dashboards bench clean run-system demo-system test-system bench-system
 
 help:  ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: run-system $(READY)  ## Collector and nodes behind emulated links, with a live table (Ctrl-C ends)
+demo: run-system demo-system $(READY)  ## Collector and nodes behind emulated links, with a live table (Ctrl-C ends)
 	$(BIN)/pantau-collector demo $(DEMO)
 
-# Most of the time goes by in waiting for emulated outages, so three runs go on side by side; each
-# tells what it has to say when it ends. What is asked for by PYTEST is one run.
+# Most of the time goes by in waiting for emulated outages, so three runs go on side by side, and a
+# fourth when the first of them has ended; each tells what it has to say when it ends. What is asked
+# for by PYTEST is one run.
 test: test-system $(READY) check  ## All checks and tests
 ifdef PYTEST
 	$(BIN)/pytest $(PYTEST)
 else
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target \
-	  test-near test-far test-district
+	  test-far test-near test-district test-lab
 endif
 
-DISTRICT := tests/endtoend/test_outages.py
+DISTRICT := tests/endtoend/test_outages.py tests/endtoend/test_page.py
 
 test-near: $(READY)
-	$(BIN)/pytest --ignore=tests/endtoend
+	$(BIN)/pytest --ignore=tests/endtoend --ignore=tests/lab
+
+test-lab: $(READY)
+	$(BIN)/pytest -o cache_dir=.pytest_cache/lab tests/lab
 
 test-far: $(READY)
-	$(BIN)/pytest -o cache_dir=.pytest_cache/far --ignore=$(DISTRICT) tests/endtoend
+	$(BIN)/pytest -o cache_dir=.pytest_cache/far $(addprefix --ignore=,$(DISTRICT)) tests/endtoend
 
 test-district: $(READY)
 	$(BIN)/pytest -o cache_dir=.pytest_cache/district $(DISTRICT)
@@ -63,12 +68,30 @@ lock: $(READY)  ## Resolve the dependencies anew and write the locked versions w
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --upgrade --quiet pyproject.toml --extra collector --group dev -o requirements/dev.lock
+	@$(MAKE) --no-print-directory lock-install
+
+# What deploy/install.sh puts on machines: the same versions, without the tools of the workshop.
+lock-install: $(READY)
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --quiet pyproject.toml --group build --constraint requirements/dev.lock -o requirements/agent.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --quiet pyproject.toml --group build --constraint requirements/dev.lock --extra collector \
+	  -o requirements/collector.lock
+
+dashboards: $(READY)  ## Write the Grafana dashboards anew from their description
+	$(BIN)/python -m configs.grafana.generate
 
 clean:  ## Remove what was built
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 run-system:
 	@deploy/system-packages.sh $(RUN_PACKAGES)
+
+# The demo goes on without them, and says so.
+demo-system:
+	@deploy/system-packages.sh $(DEMO_PACKAGES) \
+	  || echo "Not installed: $(DEMO_PACKAGES): the demo shows no alerts"
 
 test-system:
 	@deploy/system-packages.sh $(TEST_PACKAGES) $(NODE_PACKAGES)

@@ -59,6 +59,7 @@ def run(config: Path | None, state_dir: Path | None, level: str, form: str) -> N
     from agent.local import serve_local
     from agent.settings import read
     from runtime.logs import set_up
+    from runtime.service import ServiceManager
     from runtime.timekeeping import KeptClock
 
     set_up(level, form)
@@ -72,7 +73,7 @@ def run(config: Path | None, state_dir: Path | None, level: str, form: str) -> N
             asyncio.get_running_loop().add_signal_handler(one, stop.set)
         agent = Agent(settings, KeptClock())
         async with serve_local(Path(settings.state_dir), agent.describe):
-            await agent.run(stop)
+            await agent.run(stop, ServiceManager.of_process())
 
     try:
         asyncio.run(start())

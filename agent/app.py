@@ -22,6 +22,7 @@ from agent.spool import Recovery, Spool, SpoolFull, SpoolSettings, SpoolUnavaila
 from agent.uplink import Orders, Uplink
 from runtime.clock import Clock
 from runtime.collection import collect_rarely
+from runtime.service import ServiceManager
 from runtime.supervise import every, run_until
 from runtime.timekeeping import KeptClock
 from runtime.version import VERSION
@@ -45,6 +46,8 @@ log = logging.getLogger(__name__)
 STATUS_WINDOW_S = 10.0
 LAST_SEND_S = 2.0
 """How long an orderly stop tries to deliver what it just sealed."""
+NOTICE_S = 1.0
+"""How often it is looked whether a target has been lost."""
 KEEP_TIME_S = 64.0
 """How often the time daemon is asked: a poll interval of NTP."""
 
@@ -93,6 +96,8 @@ class Agent:
         self._new_policy: Policy | None = None
         self._new_orders: tuple[Order, ...] | None = None
         self._rewind = False
+        self._losing: frozenset[int] = frozenset()
+        """Targets of which the hub need not be told in a hurry: it was, or it is over."""
 
     def _begin_tests(self) -> None:
         from agent.loads import Parts, Throughput
@@ -267,6 +272,14 @@ class Agent:
         self._spool_status = await self._outbox.status() or self._spool_status
         self._last_acked = await self._outbox.last_acked()
 
+    async def _notice(self) -> None:
+        """A target that was lost just now is told at once: whoever is woken by it counts seconds,
+        and the next regular status may be ten away."""
+        losing = self._measure.losing(STATUS_WINDOW_S)
+        if losing - self._losing:
+            self._uplink.hurry()
+        self._losing = losing
+
     async def _beat(self) -> None:
         error = self._measure.self_error()
         await self._outbox.append(
@@ -295,8 +308,12 @@ class Agent:
         await self._outbox.append([])
         await self._seal()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Measure and report until `stop`; then everything made is on disk, sealed."""
+    async def run(self, stop: asyncio.Event, manager: ServiceManager | None = None) -> None:
+        """Measure and report until `stop`; then everything made is on disk, sealed.
+
+        `manager` hears when it has begun, that event loop and spool thread live, and its end.
+        """
+        manager = manager or ServiceManager()
         log.info(
             "agent %s of node %s: %d targets, hub %s",
             self.identity.agent_id,
@@ -306,6 +323,10 @@ class Agent:
         )
         await self._keep_time()
         await self._begin()
+        manager.ready(
+            f"Node {self.identity.node}: {len(self._policy.targets)} targets, hub"
+            f" {self.identity.url}"
+        )
         collect_rarely()
         rhythm = self._settings.rhythm
         tasks = {
@@ -315,13 +336,16 @@ class Agent:
             "seal": lambda: every(rhythm.seal_s, self._seal),
             "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
             "follow": lambda: every(1.0, self._follow),
+            "notice": lambda: every(NOTICE_S, self._notice),
             "status": lambda: self._uplink.run_status(rhythm.status_s),
             "evidence": self._uplink.run_evidence,
             "throughput": self._test,
+            "service manager": lambda: manager.beat(self._outbox.status),
         }
         try:
             await run_until(stop, tasks)
         finally:
+            manager.stopping()
             await self._end("asked to stop" if stop.is_set() else "failed")
 
     async def _end(self, reason: str) -> None:

@@ -155,6 +155,11 @@ class Measure:
         """The last `window_s` settled seconds of every target."""
         return self._recorder.status(self._poll(), int(window_s * SECOND))
 
+    def losing(self, window_s: float) -> frozenset[int]:
+        """Which targets lose most of what is sent to them; numbers that mean the same until this
+        process ends."""
+        return self._recorder.losing(self._poll(), int(window_s * SECOND))
+
     def self_error(self) -> SelfError:
         """The worst since the last call."""
         oddities = self._recorder.oddities

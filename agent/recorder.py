@@ -13,7 +13,7 @@ from statistics import median
 
 from agent.stamps import Arrival, Sent, held_ns, round_trip, without_residence
 from wire.journal import Gap, GapReason
-from wire.message import TargetStatus
+from wire.message import TargetStatus, mostly_lost
 from wire.observation import Outcome, StampSource, Train
 from wire.policy import Target
 
@@ -307,6 +307,19 @@ class Stream:
             last_reply_boot_ns=self.last_reply_boot_ns,
         )
 
+    def losing(self, now_ns: int, window_ns: int) -> bool:
+        """Whether such a status says that most is lost; asked every second, and cheaper."""
+        end_ns = now_ns - self._timeout_ns
+        begin_ns = end_ns - window_ns
+        sent = lost = 0
+        for sent_ns, _, outcome in reversed(self._window):
+            if begin_ns < sent_ns <= end_ns and not outcome.local:
+                sent += 1
+                lost += outcome.lost
+            elif sent_ns <= begin_ns:
+                break
+        return mostly_lost(lost, sent, window_ns / 1e9)
+
     def _forget_window(self) -> None:
         window = self._window
         if window:
@@ -516,3 +529,10 @@ class Recorder:
         for stream in current:
             stream.advance(now_ns)
         return tuple(stream.status(now_ns, window_ns) for stream in current)
+
+    def losing(self, now_ns: int, window_ns: int) -> frozenset[int]:
+        """Indices of the targets that lose most of what is sent to them."""
+        current = [stream for stream in self._streams if not stream.retired]
+        for stream in current:
+            stream.advance(now_ns)
+        return frozenset(one.index for one in current if one.losing(now_ns, window_ns))

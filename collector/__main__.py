@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from collector.commands import account, audit, registers, throughput
+from collector.commands import account, audit, backup, registers, silences, throughput
 from collector.commands.options import (
     CONFIG,
     JSON,
@@ -263,6 +263,7 @@ for command in (
     account.account,
     registers.maintenance,
     registers.tickets,
+    silences.silence_sync,
     audit.outages,
     audit.events,
     audit.delays,
@@ -271,6 +272,8 @@ for command in (
     throughput.test,
     throughput.orders,
     throughput.experiment,
+    backup.backup,
+    backup.restore,
 ):
     main.add_command(command)
 

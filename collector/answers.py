@@ -4,12 +4,12 @@ Everything comes from what was judged and kept; nothing is judged here. What was
 because its evidence is not here, is unknown.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
 from collector.audit import availability as arithmetic
-from collector.audit.availability import Availability, Budget, Deciding, Tally
+from collector.audit.availability import Availability, Budget, Deciding, Kind, Tally
 from collector.audit.calendar import Month, Zone
 from collector.audit.delays import LossClause, RttClause, available, loss
 from collector.audit.evidence import Span
@@ -42,6 +42,8 @@ class MonthAnswer(NamedTuple):
     """The month, or the part of it under this contract."""
     found: Availability
     """Of the period so far: what is not judged yet is unknown."""
+    seconds: Mapping[Kind, int]
+    """Of the same time, by state, cause and charge; they add up to it."""
     deciding: Deciding
     budget: Budget
     """Of the whole period, what lies ahead included."""
@@ -244,6 +246,7 @@ class Answers:
             contract=period.contract,
             period=period.span,
             found=found,
+            seconds=tally.seconds,
             deciding=arithmetic.deciding(found),
             budget=arithmetic.availability(tally, terms, period.span).budget,
             flapping=flapping(counted),

@@ -40,6 +40,7 @@ from collector.settle.judge import Judge
 from collector.settle.service import Parts, SettleService
 from collector.settle.verdict_service import VerdictService, opened
 from collector.settle.world import Worlds
+from collector.silence_sync import SilenceSync
 from collector.slot_desk import Ground, Server, SlotDesk
 from collector.slot_store import SlotStore
 from collector.throughput import SlotEvent, ThroughputServer
@@ -64,6 +65,7 @@ from collector.web.runbooks import RunbookPages
 from collector.web.static import StaticFiles
 from collector.web.verdicts import VerdictPages
 from runtime.clock import Clock
+from runtime.service import ServiceManager
 from runtime.settings import SettingsError
 from runtime.supervise import every, run_until
 from runtime.timekeeping import KeptClock
@@ -170,10 +172,7 @@ class Collector:
         self.access, self.guard = self._access(lifecycle)
         self.recent, self.feed = self._views()
         self.pages = Pages(self.board, self.counters, clock, self.reload, self.guard)
-        self._app = web.Application(
-            client_max_size=MAX_BATCH_BYTES, middlewares=[self.guard.middleware]
-        )
-        self._serve(desk, gathering)
+        self._app = self._served(desk, gathering)
         self.port = settings.http.port
         self._planned_hour = clock.wall_ns() // HOUR_NS
         self._inventory, self.contracts = self._read()
@@ -184,6 +183,9 @@ class Collector:
             lambda: self._inventory,
             self.counters.registry,
             clock,
+        )
+        self.silencing = SilenceSync(
+            located, self.ledger, self._promised, self.counters.registry, clock
         )
 
     def _count(self) -> None:
@@ -206,8 +208,9 @@ class Collector:
         token, web_config = keys.operator_token(located.data_dir), located.web_config_file
         return store, Guard(store, clock, token, web_config, lifecycle=lifecycle)
 
-    def _serve(self, desk: Desk, gathering: Gathering) -> None:
+    def _served(self, desk: Desk, gathering: Gathering) -> web.Application:
         """Everything that is asked over HTTP."""
+        app = web.Application(client_max_size=MAX_BATCH_BYTES, middlewares=[self.guard.middleware])
         board, clock, guard, static = self.board, self._clock, self.guard, StaticFiles()
         renderer = Renderer(static, clock)
         guard.problem = renderer.problem
@@ -254,9 +257,10 @@ class Collector:
             VerdictPages(self.verdicts.answers, gathering, clock),
             RunbookPages(),
         ):
-            self._app.add_routes(pages.routes())
+            app.add_routes(pages.routes())
         if self.loads is not None:
-            self._app.add_routes(Ndt7(self.loads).routes())
+            app.add_routes(Ndt7(self.loads).routes())
+        return app
 
     def _reflector_address(self) -> ReflectorAddress:
         stamp = self._located.settings.stamp
@@ -342,8 +346,16 @@ class Collector:
         )
         return context
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop`. Takes no new report after it; what was taken is committed."""
+    async def _alive(self) -> None:
+        """Returns unless the ledger, whose every use takes turns, hangs."""
+        await asyncio.to_thread(self.ledger.rows, "SELECT 1")
+
+    async def run(self, stop: asyncio.Event, manager: ServiceManager | None = None) -> None:
+        """Serve until `stop`. Takes no new report after it; what was taken is committed.
+
+        `manager` hears when agents can come, that event loop and ledger live, and the end.
+        """
+        manager = manager or ServiceManager()
         settings = self._located.settings
         await self.reflector.start()
         self._load()
@@ -370,6 +382,10 @@ class Collector:
                 self.reflector.port,
                 self.ledger.ledger_id.hex(),
             )
+            manager.ready(
+                f"{len(self._inventory.nodes)} nodes, {len(self._inventory.links)} links;"
+                f" HTTP port {self.port}, STAMP port {self.reflector.port}"
+            )
             tasks = {
                 "committer": self._committer.run,
                 "settling": self.settling.run,
@@ -381,13 +397,16 @@ class Collector:
                 "refresh": lambda: every(REFRESH_S, self._refresh),
                 "slots": lambda: every(SLOTS_S, self.slots.turn),
                 **self.backfill.tasks(),
+                **self.silencing.tasks(),
                 "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
+                "service manager": lambda: manager.beat(self._alive),
                 "shutdown": lambda: self._shut(stop, runner, closed),
             }
             if self.loads is not None:
                 tasks["throughput"] = self.loads.run
             await run_until(closed, tasks)
         finally:
+            manager.stopping()
             self.pages.ready = False
             await runner.cleanup()
             await self.reflector.close()
@@ -441,4 +460,4 @@ async def serve(collector: Collector) -> None:
     """Run until a signal says stop."""
     stop = asyncio.Event()
     with signals(stop, collector):
-        await collector.run(stop)
+        await collector.run(stop, ServiceManager.of_process())

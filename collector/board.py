@@ -24,7 +24,7 @@ from collector.together import Look
 from collector.verdict_series import VerdictSeries
 from runtime.clock import ClockQuality
 from wire.instant import ClockClass
-from wire.message import TargetStatus
+from wire.message import Status, TargetStatus
 
 log = logging.getLogger(__name__)
 NS = 1_000_000_000
@@ -137,7 +137,7 @@ class Board:
             parts += [
                 self.evidence.pages(now_wall_ns),
                 _rendered(rows, _head_samples, m.FROM_HEADS),
-                self.details.pages(),
+                self.details.pages(now_wall_ns),
                 self.instrument.pages(),
                 self.standing.pages(),
                 self.verdicts.pages(),
@@ -145,6 +145,7 @@ class Board:
         if m.Road.LIVE in roads:
             parts += [
                 _rendered(rows, _link_samples, m.FROM_LINKS),
+                _rendered(self.fleet.inventory.nodes.values(), _node_samples, m.FROM_NODES),
                 _rendered(self.live.agents(), _agent_samples, m.FROM_AGENTS),
                 [(OUTAGE_START, self._lasting())],
                 together.pages(self._looks(rows)),
@@ -240,6 +241,23 @@ def _reported_samples(reported: TargetStatus | None, label: str) -> Iterable[tup
         yield m.LIVE_LOSS, m.sample(m.LIVE_LOSS, label, reported.lost / reported.sent)
 
 
+def _node_samples(node: Node) -> Iterable[tuple[m.Family, str]]:
+    label = m.labels(node=node.id)
+    for family, degrees in ((m.LATITUDE, node.latitude), (m.LONGITUDE, node.longitude)):
+        if degrees is not None:
+            yield family, m.sample(family, label, degrees)
+
+
+def _spool_age_s(status: Status) -> float | None:
+    """None where something waits since an earlier boot, of whose clock nothing is known here."""
+    spool = status.spool
+    if spool.batches_waiting == 0:
+        return 0.0
+    if spool.oldest_boot_ns is None:
+        return None
+    return max(0, status.boot_ns - spool.oldest_boot_ns) / NS
+
+
 def _agent_samples(now: AgentNow) -> Iterable[tuple[m.Family, str]]:
     status, spool = now.status, now.status.spool
     agent_id = now.agent.agent_id.hex()
@@ -255,5 +273,8 @@ def _agent_samples(now: AgentNow) -> Iterable[tuple[m.Family, str]]:
     yield m.AGENT_WAITING, m.sample(m.AGENT_WAITING, label, spool.batches_waiting)
     yield m.AGENT_SPOOL, m.sample(m.AGENT_SPOOL, label, spool.bytes_used)
     yield m.AGENT_CAP, m.sample(m.AGENT_CAP, label, spool.bytes_cap)
+    age_s = _spool_age_s(status)
+    if age_s is not None:
+        yield m.AGENT_SPOOL_AGE, m.sample(m.AGENT_SPOOL_AGE, label, age_s)
     yield m.AGENT_REFUSED, m.sample(m.AGENT_REFUSED, label, spool.refused)
     yield m.AGENT_DROPPED, m.sample(m.AGENT_DROPPED, label, spool.dropped_observations)

@@ -7,6 +7,7 @@ device that restarts begins anew, as Prometheus expects of a counter.
 
 from collections.abc import Callable, Iterable, Iterator
 
+from collector.device_rates import DeviceRates
 from collector.metrics import NS, Family, labels, sample
 from wire.detail import DetailRecord, Exchange, Path, Power, Reading, Resolution
 from wire.observation import Outcome
@@ -160,11 +161,13 @@ class DetailSeries:
         self._nodes: dict[str, str] = {}
         self._newest: dict[tuple[str, str, type], tuple[int, list[tuple[Family, str]]]] = {}
         self._changes: dict[tuple[str, str], int] = {}
+        self._rates = DeviceRates()
 
     def load(self, nodes: dict[str, str]) -> None:
         """Show these links, by node, and no others."""
         self._nodes = nodes
         self._newest = {key: kept for key, kept in self._newest.items() if key[0] in nodes}
+        self._rates.keep(nodes)
 
     def take(self, one: DetailRecord, offset_ns: int) -> None:
         """Show a record that has become durable."""
@@ -175,6 +178,8 @@ class DetailSeries:
         made_ns = one.boot_ns + offset_ns
         label = labels(link=one.link, node=node, target=one.target)
         lines = list(_RENDER[type(one)](one, label))
+        if isinstance(one, Reading):
+            self._rates.take(one, node, made_ns)
         if isinstance(one, Path):
             place = (one.link, one.target)
             self._changes[place] = self._changes.get(place, 0) + one.changed
@@ -182,10 +187,11 @@ class DetailSeries:
         if key not in self._newest or self._newest[key][0] <= made_ns:
             self._newest[key] = (made_ns, lines)
 
-    def pages(self) -> Iterable[tuple[Family, Iterable[str]]]:
+    def pages(self, now_wall_ns: int) -> Iterable[tuple[Family, Iterable[str]]]:
         """Families with their lines; those without any are left out."""
         rendered: dict[Family, list[str]] = {family: [] for family in FROM_DETAILS}
         for _, lines in self._newest.values():
             for family, line in lines:
                 rendered[family].append(line)
-        return ((family, lines) for family, lines in rendered.items() if lines)
+        yield from ((family, lines) for family, lines in rendered.items() if lines)
+        yield from self._rates.pages(now_wall_ns)

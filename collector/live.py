@@ -17,13 +17,11 @@ from collector.inventory import HUB_TARGET
 from collector.ledger import Agent
 from collector.reading import CPE_TARGET
 from collector.sessions import RecentForward, SessionView
-from wire.message import Status, TargetStatus
+from wire.message import Status, TargetStatus, mostly_lost
 
 SECOND = 1_000_000_000
 STATUS_FRESH_S = 25.0
 """A status older than two and a half of its 10-s intervals says nothing about now."""
-LOSS_THRESHOLD = 0.5
-"""Loss ratio above which a second is bad (MEF 10.3 default C, methodology 1.1)."""
 WINDOW_S = 10
 """Ten bad seconds make a link unavailable (MEF 10.3 n = 10)."""
 SILENT_INTERVALS = 3.0
@@ -76,7 +74,7 @@ class Signs:
 
 
 def _bad(lost: int, total: int) -> bool:
-    return total >= WINDOW_S / 2 and lost > LOSS_THRESHOLD * total
+    return mostly_lost(lost, total, WINDOW_S)
 
 
 def _silent(outside: TargetStatus | None) -> Known:

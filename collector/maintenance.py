@@ -7,6 +7,7 @@ decided anew for every contract and says why it does not.
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import reduce
 from typing import NamedTuple
 
 from collector.audit.calendar import Zone
@@ -137,6 +138,32 @@ def decide(contract: Contract, entries: Iterable[Entry]) -> list[Ruling]:
 def windows(rulings: Iterable[Ruling]) -> tuple[Window, ...]:
     """All excluded seconds, by their beginning; no second is in two windows."""
     return tuple(sorted(window for ruling in rulings for window in ruling.counted))
+
+
+def excused(contracts: Iterable[Contract], entries: Iterable[Entry]) -> dict[int, list[Span]]:
+    """When a link may be down with notice, by entry: what its contracts exclude, and on days
+    without a contract all that was approved.
+
+    `contracts` are all of the link's, `entries` those whose scope covers it.
+    """
+    entries, contracts = list(entries), list(contracts)
+    found: dict[int, list[Span]] = {}
+    for contract in contracts:
+        for ruling in decide(contract, entries):
+            spans = [Span(one.start_s, one.end_s) for one in ruling.counted]
+            found.setdefault(ruling.entry.id, []).extend(spans)
+    for one in entries:
+        if one.cancelled is None and one.notice.approved_by is not None:
+            under = [_validity(contract, one.notice) for contract in contracts]
+            whole = [Span(one.notice.start_s, one.notice.end_s)]
+            found.setdefault(one.id, []).extend(_without(whole, under))
+    return {entry: _joined(spans) for entry, spans in found.items() if spans}
+
+
+def in_all(lists: Iterable[list[Span]]) -> list[Span]:
+    """Seconds that are in each of these lists; none where there is no list."""
+    several = list(lists)
+    return reduce(_both, several[1:], several[0]) if several else []
 
 
 class _Spent:

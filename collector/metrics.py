@@ -140,6 +140,13 @@ MISSING = Family(
     "pantau_link_evidence_missing_batches", "gauge", "Batches known to exist and not here yet."
 )
 
+LATITUDE = Family(
+    "pantau_node_latitude_degrees", "gauge", "Latitude of a node, by the inventory (WGS 84)."
+)
+LONGITUDE = Family(
+    "pantau_node_longitude_degrees", "gauge", "Longitude of a node, by the inventory (WGS 84)."
+)
+
 AGENT_INFO = Family("pantau_agent_info", "gauge", "Which agent runs at a node; always 1.")
 AGENT_STATUS = Family(
     "pantau_agent_last_status_timestamp_seconds",
@@ -159,6 +166,11 @@ AGENT_OFFSET = Family(
 AGENT_WAITING = Family("pantau_agent_spool_batches", "gauge", "Batches waiting at the node.")
 AGENT_SPOOL = Family("pantau_agent_spool_bytes", "gauge", "Bytes that the node's spool holds.")
 AGENT_CAP = Family("pantau_agent_spool_limit_bytes", "gauge", "Bytes that the spool may hold.")
+AGENT_SPOOL_AGE = Family(
+    "pantau_agent_spool_age_seconds",
+    "gauge",
+    "Age of the oldest evidence that waited at the node when its status was made; 0: none did.",
+)
 AGENT_REFUSED = Family(
     "pantau_agent_spool_refused_batches",
     "gauge",
@@ -183,6 +195,7 @@ FROM_LINKS = (
     LIVE_LOSS,
 )
 FROM_HEADS = (SETTLED, MISSING)
+FROM_NODES = (LATITUDE, LONGITUDE)
 FROM_AGENTS = (
     AGENT_INFO,
     AGENT_STATUS,
@@ -191,10 +204,11 @@ FROM_AGENTS = (
     AGENT_WAITING,
     AGENT_SPOOL,
     AGENT_CAP,
+    AGENT_SPOOL_AGE,
     AGENT_REFUSED,
     AGENT_DROPPED,
 )
-FROM_LIVE = FROM_LINKS + FROM_AGENTS
+FROM_LIVE = FROM_LINKS + FROM_NODES + FROM_AGENTS
 FAMILIES = FROM_EVIDENCE + FROM_HEADS + FROM_LIVE
 
 

@@ -185,6 +185,37 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
         return (*self.header_files.values(), *auth, *ca)
 
 
+ALERTMANAGER_URL = r"^https?://[^\s/?#]+(/[^\s?#]*)?\Z"
+
+
+class AlertmanagerSettings(Section, frozen=True, kw_only=True):
+    """The Alertmanager that is told of maintenance windows (docs/alerting.md)."""
+
+    url: Annotated[str, msgspec.Meta(pattern=ALERTMANAGER_URL)]
+    """Such as http://127.0.0.1:9093; any one of a cluster."""
+    basic_auth: BasicAuth | None = None
+    ca_file: str | None = None
+    """PEM certificates that sign Alertmanager's own, besides the machine's."""
+    cert_file: str | None = None
+    """PEM certificate chain that the collector shows; with `key_file`."""
+    key_file: str | None = None
+    """PEM private key."""
+    timeout_s: Positive = 10.0
+    every_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 30.0
+    """How often windows and silences are compared."""
+
+    def __post_init__(self) -> None:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that it names."""
+        auth = None if self.basic_auth is None else self.basic_auth.password_file
+        named = (auth, self.ca_file, self.cert_file, self.key_file)
+        return tuple(one for one in named if one is not None)
+
+
 class CollectorSettings(Section, frozen=True, kw_only=True):
     """collector.yaml."""
 
@@ -209,6 +240,8 @@ class CollectorSettings(Section, frozen=True, kw_only=True):
     """An agent not heard by the reflector for this long is silent (its link UNKNOWN)."""
     backfill: tuple[EndpointSettings, ...] = ()
     """Where settled series are sent to; nowhere by default."""
+    alertmanager: AlertmanagerSettings | None = None
+    """Who is told of maintenance windows; nobody by default."""
 
     def __post_init__(self) -> None:
         names = [one.name for one in self.backfill]
@@ -261,6 +294,27 @@ def _check_ca(place: str, file: Path) -> None:
         raise SettingsError(f"{place}: {file}: expected certificates in PEM form") from error
 
 
+def check_alertmanager(located: Located, settings: AlertmanagerSettings) -> None:
+    """Raises SettingsError where a file that it names is not there, or no certificates."""
+    for name in settings.files:
+        if not located.path(name).is_file():
+            raise SettingsError(f"{located.file}: alertmanager: no file {located.path(name)}")
+    if settings.ca_file is not None:
+        _check_ca(f"{located.file}: alertmanager.ca_file", located.path(settings.ca_file))
+
+
+def _check_web_config(located: Located) -> None:
+    file = located.web_config_file
+    if file is None:
+        return
+    web = webconfig.read(file)
+    webconfig.context(web, file)
+    if web.tls_server_config is not None and located.settings.http.cert_file is not None:
+        raise SettingsError(
+            f"{located.file}: http.cert_file: {file} has a tls_server_config too: keep one of them"
+        )
+
+
 def read(file: Path, web_config: Path | None = None) -> Located:
     """collector.yaml; `web_config` goes before the file that it names. Raises SettingsError."""
     settings = load(file, CollectorSettings)
@@ -271,14 +325,9 @@ def read(file: Path, web_config: Path | None = None) -> Located:
     for name in (located.settings.http.cert_file, located.settings.http.key_file):
         if name is not None and not located.path(name).is_file():
             raise SettingsError(f"{file}: http: no file {located.path(name)}")
-    if located.web_config_file is not None:
-        web = webconfig.read(located.web_config_file)
-        webconfig.context(web, located.web_config_file)
-        if web.tls_server_config is not None and located.settings.http.cert_file is not None:
-            raise SettingsError(
-                f"{file}: http.cert_file: {located.web_config_file} has a tls_server_config too:"
-                " keep one of them"
-            )
+    _check_web_config(located)
+    if located.settings.alertmanager is not None:
+        check_alertmanager(located, located.settings.alertmanager)
     for k, endpoint in enumerate(located.settings.backfill):
         for name in endpoint.files:
             if not located.path(name).is_file():

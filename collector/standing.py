@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from collector.answers import MonthAnswer
 from collector.audit.availability import Judgement
+from collector.audit.daily import Direction
 from collector.audit.states import Cause, Charge, State
+from collector.contracts import Cir
 from collector.inventory import HUB_TARGET, Link
 from collector.metrics import Family, labels, sample
 
@@ -63,6 +65,17 @@ BUDGET_LEFT = Family(
     "gauge",
     "What of the month's downtime budget is left; below 0 the target is missed.",
 )
+BUDGET_USED = Family(
+    "pantau_link_downtime_budget_used_ratio",
+    "gauge",
+    "Share of the month's downtime budget that is used; above 1 the target is missed.",
+)
+PERIOD_SECONDS = Family(
+    "pantau_link_period_seconds",
+    "gauge",
+    "Seconds of the running month so far, by state, cause and charge; what is not judged yet is"
+    " unknown.",
+)
 STANDING = Family(
     "pantau_link_availability_standing",
     "gauge",
@@ -92,6 +105,11 @@ PDV_LIMIT = Family(
 LOSS_LIMIT = Family(
     "pantau_link_loss_limit_ratio", "gauge", "Round-trip loss that the contract allows."
 )
+CIR = Family(
+    "pantau_link_cir_bytes_per_second",
+    "gauge",
+    "Rate of full-size IP packets that the contract's CIR within the country leaves.",
+)
 FROM_AUDIT = (
     SECONDS,
     OUTAGES,
@@ -103,6 +121,8 @@ FROM_AUDIT = (
     TARGET,
     BUDGET,
     BUDGET_LEFT,
+    BUDGET_USED,
+    PERIOD_SECONDS,
     STANDING,
     JUDGED,
     PERIOD_START,
@@ -110,6 +130,7 @@ FROM_AUDIT = (
     RTT_LIMIT,
     PDV_LIMIT,
     LOSS_LIMIT,
+    CIR,
 )
 Seconds = Mapping[tuple[State, Cause, Charge], int]
 
@@ -129,14 +150,7 @@ def render(link: Link, judged: Judged) -> dict[Family, str]:
     """The link's lines, by family."""
     label = labels(link=link.id, node=link.node)
     lines: dict[Family, str] = {
-        SECONDS: "".join(
-            sample(
-                SECONDS,
-                labels(link=link.id, node=link.node, state=state, cause=cause, charge=charge),
-                seconds,
-            )
-            for (state, cause, charge), seconds in sorted(judged.seconds.items())
-        ),
+        SECONDS: _seconds(SECONDS, link, judged.seconds.items()),
         OUTAGES: "".join(
             sample(OUTAGES, labels(link=link.id, node=link.node, state=state, cause=cause), count)
             for (state, cause), count in sorted(judged.outages.items())
@@ -147,7 +161,34 @@ def render(link: Link, judged: Judged) -> dict[Family, str]:
     if judged.month is not None:
         lines |= _month(label, judged.month)
         lines |= _limits(link, judged.month)
+        lines[PERIOD_SECONDS] = _seconds(PERIOD_SECONDS, link, judged.month.seconds.items())
+        lines[CIR] = _cir(link, judged.month.contract.cir)
     return lines
+
+
+def _seconds(
+    family: Family, link: Link, seconds: Iterable[tuple[tuple[State, Cause, Charge], int]]
+) -> str:
+    return "".join(
+        sample(
+            family,
+            labels(link=link.id, node=link.node, state=state, cause=cause, charge=charge),
+            length_s,
+        )
+        for (state, cause, charge), length_s in sorted(seconds)
+    )
+
+
+def _cir(link: Link, cir: Cir) -> str:
+    rates = {Direction.DOWN: cir.domestic.down_bps, Direction.UP: cir.domestic.up_bps}
+    return "".join(
+        sample(
+            CIR,
+            labels(link=link.id, node=link.node, direction=way),
+            bits_per_s * cir.ip_share() / 8,
+        )
+        for way, bits_per_s in rates.items()
+    )
 
 
 def _limits(link: Link, month: MonthAnswer) -> dict[Family, str]:
@@ -181,6 +222,7 @@ def _month(label: str, month: MonthAnswer) -> dict[Family, str]:
         TARGET: found.target,
         BUDGET: budget.whole_s,
         BUDGET_LEFT: budget.left_s,
+        BUDGET_USED: budget.used_s / budget.whole_s if budget.whole_s else None,
         PERIOD_START: month.period.start_s,
         PERIOD_END: month.period.end_s,
     }

@@ -12,7 +12,7 @@ def write_durably(file: Path, data: bytes, *, mode: int = 0o644) -> None:
     draft = file.with_name(file.name + ".new")
     _write(draft, data, mode)
     draft.rename(file)
-    _sync_folder(file.parent)
+    sync_folder(file.parent)
 
 
 def create_durably(file: Path, data: bytes, *, mode: int = 0o644) -> bool:
@@ -28,7 +28,7 @@ def create_durably(file: Path, data: bytes, *, mode: int = 0o644) -> bool:
         return False
     finally:
         draft.unlink()
-    _sync_folder(file.parent)
+    sync_folder(file.parent)
     return True
 
 
@@ -46,7 +46,8 @@ def _write(draft: Path, data: bytes, mode: int) -> None:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make a new or renamed entry of `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

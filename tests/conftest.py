@@ -30,6 +30,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark, program in (
         ("prometheus", "prometheus"),
         ("alertmanager", "prometheus-alertmanager"),
+        ("systemd", "systemd-analyze"),
         ("victoria", "victoria-metrics"),
         ("chromium", "chromium"),
     ):

@@ -117,6 +117,18 @@ class Enrolled(Message, frozen=True, kw_only=True):
     received_wall_ns: WallNs
 
 
+LOSS_THRESHOLD = 0.5
+"""Loss ratio above which time is bad (MEF 10.3 default C, methodology 1.1)."""
+
+
+def mostly_lost(lost: int, sent: int, window_s: float) -> bool:
+    """Whether so many of a window's packets were lost that the link counts as down now.
+
+    By fewer than one packet in two seconds nothing is said.
+    """
+    return sent >= window_s / 2 and lost > LOSS_THRESHOLD * sent
+
+
 class TargetStatus(Message, frozen=True, kw_only=True):
     """One target over the last `window_s` settled seconds, as the agent sees it now."""
 

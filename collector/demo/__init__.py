@@ -2,10 +2,12 @@
 
 As root: a collector and three nodes in network namespaces, behind emulated links of different
 quality; one link is cut and mended. Otherwise: one node on loopback, and the hub goes away and
-comes back. All of it is real: the same programs, real packets, a real ledger. It listens on
-loopback and inside its own namespaces, and leaves nothing behind.
+comes back. All of it is real: the same programs, real packets, a real ledger, and the shipped rules
+in Prometheus and Alertmanager where this machine has them. It listens on loopback and inside its
+own namespaces, and leaves nothing behind.
 """
 
+import contextlib
 import re
 import shutil
 import signal
@@ -38,6 +40,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def run(duration: str | None, *, keep: bool) -> int:
     """Run the demo; the exit status is 0 only if all that was promised happened."""
+    from collector.demo import alerting
     from collector.demo.scene import SceneError, loopback, namespaces
     from collector.demo.story import Story
 
@@ -49,12 +52,21 @@ def run(duration: str | None, *, keep: bool) -> int:
     why_not = available()
     if why_not is not None:
         sys.stdout.write(f"One node on loopback instead of three behind links: {why_not}\n")
+    alone = alerting.why_not()
+    if alone is not None:
+        sys.stdout.write(f"No Prometheus and no Alertmanager beside it: {alone}\n")
     folder = Path(tempfile.mkdtemp(prefix="pantau-demo-"))
     signal.signal(signal.SIGTERM, _interrupt)
     make = namespaces if why_not is None else loopback
     try:
-        with make(folder) as scene:
-            return Story(scene, seconds).play()
+        with contextlib.ExitStack() as stage:
+            scene = stage.enter_context(make(folder))
+            beside = (
+                alerting.Alerting()
+                if alone is not None
+                else stage.enter_context(alerting.watching(folder, scene.url))
+            )
+            return Story(scene, seconds, beside).play()
     except SceneError as error:
         sys.stderr.write(f"pantau-collector: demo: {error}\n")
         return 1

@@ -114,7 +114,8 @@ class Scene:
     stop_all: Callable[[], None] = lambda: None
 
 
-def _free_port(preferred: int, kind: socket.SocketKind) -> int:
+def free_port(preferred: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """This port, or any other where it is taken."""
     with socket.socket(socket.AF_INET, kind) as probe:
         with contextlib.suppress(OSError):
             probe.bind(("0.0.0.0", preferred))
@@ -151,8 +152,8 @@ class Stage:
         self.folder = folder
         self._address = hub_address
         self._listen = listen
-        self.port = _free_port(8460, socket.SOCK_STREAM)
-        self._stamp_port = _free_port(18620, socket.SOCK_DGRAM)
+        self.port = free_port(8460)
+        self._stamp_port = free_port(18620, socket.SOCK_DGRAM)
         self.local_url = f"http://127.0.0.1:{self.port}"
         self._collector: subprocess.Popen[bytes] | None = None
         self.agents: list[subprocess.Popen[bytes]] = []
@@ -266,7 +267,7 @@ class Stage:
 
     def stop_collector(self) -> None:
         """SIGTERM, and wait."""
-        _end(self._collector)
+        end(self._collector)
 
     def join(self, place: Place, space: Namespace) -> None:
         """Invite, enrol and start the agent of one node. Raises SceneError."""
@@ -298,13 +299,14 @@ class Stage:
             if agent.poll() is None:
                 agent.terminate()
         for agent in self.agents:
-            _end(agent)
+            end(agent)
         self.agents.clear()
         self.stop_collector()
         self._collector = None
 
 
-def _end(process: subprocess.Popen[bytes] | None) -> None:
+def end(process: subprocess.Popen[bytes] | None) -> None:
+    """SIGTERM, and SIGKILL to one that does not heed it; it is gone on return."""
     if process is None:
         return
     if process.poll() is None:

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from collector.demo.alerting import Alerting
 from collector.demo.proof import Proof, prove
 from collector.demo.scene import LOGIN, Scene
 from collector.demo.screen import Screen
@@ -40,8 +41,8 @@ _PAYER = {"provider": "the provider", "excluded": "nobody: the contract excludes
 class Story:
     """Calm, cut, mend, backlog; then until the end or Ctrl-C."""
 
-    def __init__(self, scene: Scene, duration_s: float | None) -> None:
-        self._scene, self._duration_s = scene, duration_s
+    def __init__(self, scene: Scene, duration_s: float | None, alerting: Alerting) -> None:
+        self._scene, self._duration_s, self._alerting = scene, duration_s, alerting
         self._clock = SystemClock()
         self._began_ns = self._clock.boot_ns()
         self._promises = Promises()
@@ -69,12 +70,21 @@ class Story:
 
     def _say_where(self) -> None:
         url, folder = self._scene.url, self._scene.folder
-        sys.stdout.write(
-            f"Page:     {url}/\nLogin:    {LOGIN} / {self._scene.password}\n"
-            f"Metrics:  {url}/metrics\nJSON:     {url}/api/v1/links\n"
-            f"Outages:  {url}/api/v1/outages\n"
-            f"Data:     {folder} (logs, ledger, spools)\nStop:     Ctrl-C\n\n"
-        )
+        places = {
+            "Page": f"{url}/",
+            "Login": f"{LOGIN} / {self._scene.password}",
+            "Metrics": f"{url}/metrics",
+            "JSON": f"{url}/api/v1/links",
+            "Outages": f"{url}/api/v1/outages",
+            "Prometheus": self._alerting.prometheus_url,
+            "Alertmanager": self._alerting.alertmanager_url,
+            "Data": f"{folder} (logs, ledger, spools)",
+            "Stop": "Ctrl-C",
+        }
+        for name, where in places.items():
+            if where:
+                sys.stdout.write(f"{name + ':':<14}{where}\n")
+        sys.stdout.write("\n")
         sys.stdout.flush()
 
     def _elapsed_s(self) -> float:
@@ -90,6 +100,8 @@ class Story:
         except (OSError, ValueError):
             return False
         self._screen.show(self._rows, self._clock.wall_ns() / SECOND)
+        for message in self._alerting.told():
+            self._say(message)
         return True
 
     def _victim(self) -> dict[str, Any]:

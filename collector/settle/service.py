@@ -18,6 +18,7 @@ from collector.settle.judge import Judge
 from collector.settle.settler import Settler
 from collector.standing import Judged, StandingSeries
 from runtime.clock import SECOND, Clock
+from runtime.logs import Trouble
 from wire.policy import Role
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class SettleService:
         self._inventory: Inventory | None = None
         self._speakers: dict[str, Speaker] = {}
         self._shown_s = 0
+        self._unjudged = Trouble(log, "the evidence is not judged for now: %s", clock)
+        self._unnoted = Trouble(log, "the collector's own life is not noted for now: %s", clock)
         self.behind = 0
         """Batches that the audit has not read yet."""
 
@@ -84,8 +87,10 @@ class SettleService:
             try:
                 busy = await asyncio.to_thread(self.step)
             except LedgerError as error:
-                log.error("the evidence is not judged for now: %s", error)
+                self._unjudged.met(error)
                 busy = False
+            else:
+                self._unjudged.over()
             if not busy:
                 await asyncio.sleep(PAUSE_S)
 
@@ -124,7 +129,9 @@ class SettleService:
             try:
                 run = await asyncio.to_thread(self._note, run)
             except LedgerError as error:
-                log.error("the collector's own life is not noted for now: %s", error)
+                self._unnoted.met(error)
+            else:
+                self._unnoted.over()
             await asyncio.sleep(ALIVE_EVERY_S)
 
     def _note(self, run: int | None) -> int:

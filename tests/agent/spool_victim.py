@@ -101,8 +101,12 @@ def kill(seed: str, rounds: str, place: str) -> dict[str, object]:
     promised: set[int] = set()
     possible = 0
     gaps: list[str] = []
-    for number in range(1, int(rounds) + 1):
-        durable = one_life(folder, outside, first, number, chance.uniform(0.0, 0.03))
+    number, longest_s = 0, 0.03
+    while number < int(rounds) or possible < int(rounds) // 2:
+        number += 1
+        if 2 * possible < number:
+            longest_s *= 1.02  # a slow disk needs longer lives for anything to be told durable
+        durable = one_life(folder, outside, first, number, chance.uniform(0.0, longest_s))
         promised |= set(range(first, durable))
         possible += durable > first
         first = durable + 2 * ROWS

@@ -472,3 +472,36 @@ def test_nothing_stays_behind_though_the_reflectors_counter_cannot_be_explained(
     else:
         taken = recorder.abort()
     assert numbers(taken) == [0, 1, 2, 3, 4]
+
+
+def lose_from(stream: Stream, recorder: Recorder, first: int, last: int) -> list[int]:
+    """Slots to `last`, of which those from `first` are lost; the seconds at which it was losing."""
+    found = []
+    for seq in range(last + 1):
+        flight = launch(stream, seq)
+        if seq < first:
+            answer(stream, flight)
+        now_ns = BOOT + seq * SECOND + 100 * MS
+        if recorder.losing(now_ns, 10 * SECOND):
+            found.append(seq)
+    return found
+
+
+def test_a_target_is_losing_once_most_of_the_window_is_known_to_be_lost() -> None:
+    recorder = Recorder()
+    stream = recorder.open(ICMP)
+    # The sixth of ten is slot 25, and its timeout of 2 s has passed at 27.
+    assert lose_from(stream, recorder, 20, 32) == list(range(27, 33))
+    for seq in range(33, 39):
+        answer(stream, launch(stream, seq))
+    assert recorder.losing(BOOT + 38 * SECOND, 10 * SECOND) == {stream.index}
+    assert recorder.losing(BOOT + 39 * SECOND, 10 * SECOND) == frozenset(), "five of ten"
+
+
+def test_a_target_of_which_little_is_known_is_not_losing() -> None:
+    recorder = Recorder()
+    stream = recorder.open(ICMP)
+    assert lose_from(stream, recorder, 0, 3) == []
+    assert recorder.losing(BOOT + 6 * SECOND, 10 * SECOND) == frozenset()
+    recorder.retire(stream)
+    assert recorder.losing(BOOT + 60 * SECOND, 10 * SECOND) == frozenset()

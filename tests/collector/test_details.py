@@ -2,11 +2,16 @@
 
 import os
 from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
 
 from collector.details import FROM_DETAILS, DetailSeries
+from collector.device_rates import FROM_RATES
 from collector.instrument import FROM_INSTRUMENT, InstrumentSeries
 from collector.latency import one_way_allowed
-from collector.metrics import page
+from collector.metrics import FRESH_NS, page
 from wire.detail import DetailRecord, Exchange, Hop, Phase, Power, Reading, Resolution
 from wire.detail import Path as Way
 from wire.observation import Outcome
@@ -61,14 +66,23 @@ EVERYTHING: list[DetailRecord] = [
         battery_seconds=1200,
     ),
 ]
+MINUTE_NS = 60 * AT
+AFTER_A_MINUTE = msgspec.structs.replace(
+    cast(Reading, EVERYTHING[3]),
+    boot_ns=AT + MINUTE_NS,
+    sys_uptime_cs=90_006_000,
+    in_octets=10 + 60 * 250,
+    out_octets=20 + 60 * 125,
+)
+EVERYTHING.append(AFTER_A_MINUTE)
 
 
-def series(*records: DetailRecord) -> str:
+def series(*records: DetailRecord, now_ns: int = AT + MINUTE_NS) -> str:
     shown = DetailSeries()
     shown.load({"l1": "n1"})
     for record in records:
         shown.take(record, 0)
-    return page(shown.pages())
+    return page(shown.pages(now_ns))
 
 
 def test_everything_is_shown_as_the_golden_lines_say() -> None:
@@ -77,8 +91,46 @@ def test_everything_is_shown_as_the_golden_lines_say() -> None:
     if os.environ.get("PANTAU_WRITE_GOLDEN"):
         GOLDEN.write_text(told)
     assert told == GOLDEN.read_text()
-    for family in FROM_DETAILS:
+    for family in (*FROM_DETAILS, *FROM_RATES):
         assert f"# TYPE {family.name} {family.kind}" in told
+
+
+RATE = 'pantau_device_interface_receive_bytes_per_second{link="l1",node="n1",target="cpe-snmp"'
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sys_uptime_cs": 3_000},
+        {"in_octets": 5},
+        {"interface": "lte0"},
+        {"boot_ns": AT // 2},
+        {"outcome": Outcome.TIMEOUT},
+    ],
+    ids=["restarted", "reset", "another interface", "late", "no answer"],
+)
+def test_a_rate_is_told_only_where_the_counters_prove_it(changes: dict[str, Any]) -> None:
+    first = EVERYTHING[3]
+    assert f'{RATE},interface="wan0"}} 250.0' in series(first, AFTER_A_MINUTE)
+    assert RATE not in series(first, msgspec.structs.replace(AFTER_A_MINUTE, **changes))
+
+
+def test_a_reading_without_an_answer_is_stepped_over() -> None:
+    silent = Reading(
+        link="l1", target="cpe-snmp", boot_ns=AT + MINUTE_NS // 2, outcome=Outcome.TIMEOUT
+    )
+    assert f"{RATE}" in series(EVERYTHING[3], silent, AFTER_A_MINUTE)
+
+
+def test_an_old_rate_and_one_over_two_boots_are_not_shown() -> None:
+    first = EVERYTHING[3]
+    assert RATE in series(first, AFTER_A_MINUTE, now_ns=AT + MINUTE_NS + FRESH_NS)
+    assert RATE not in series(first, AFTER_A_MINUTE, now_ns=AT + MINUTE_NS + FRESH_NS + 1)
+    shown = DetailSeries()
+    shown.load({"l1": "n1"})
+    shown.take(first, 0)
+    shown.take(AFTER_A_MINUTE, 3600 * AT)
+    assert RATE not in page(shown.pages(3661 * AT))
 
 
 def test_the_newest_record_wins_whatever_arrives_last() -> None:

@@ -31,7 +31,12 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "metrics.txt"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 NODES = r"""
 nodes:
-  - {id: n1, name: "Desa \"Satu\" \\ {a=\"b\"}\n# TYPE x counter", kind: desa, district: "Kec. A\\"}
+  - id: n1
+    name: "Desa \"Satu\" \\ {a=\"b\"}\n# TYPE x counter"
+    kind: desa
+    district: "Kec. A\\"
+    latitude: -6.8901
+    longitude: 106.7812
   - {id: n2, name: Dinas Dua, kind: opd, district: Kota}
 """
 LINKS = """
@@ -85,7 +90,11 @@ async def play(hub: Hub, clock: FakeClock) -> None:
     box.batch()  # under way somewhere: a hole
     await hub.deliver(box.batch([second, lost]))
     spool = SpoolStatus(
-        batches_waiting=1, bytes_used=20_480, bytes_cap=268_435_456, dropped_observations=3
+        batches_waiting=1,
+        bytes_used=20_480,
+        bytes_cap=268_435_456,
+        oldest_boot_ns=40 * SECOND,
+        dropped_observations=3,
     )
     tests = LinkTests(
         link="l1",
@@ -343,3 +352,14 @@ def test_gap_seconds_are_whole_slots_however_they_were_told(evidence: m.Evidence
     restarted = m.EvidenceSeries()
     restarted.load(inventory(interval_s=0.1), {}, {("l1", "hub"): 30})
     assert told_piecemeal == value(restarted, m.GAP.name) == pytest.approx(3.0)
+
+
+async def test_the_age_of_what_waits_is_told_as_far_as_it_is_known(tmp_path: Path) -> None:
+    name, label = "pantau_agent_spool_age_seconds", {"node": "n1", "agent": f"{1:032x}"}
+    spool = {"bytes_used": 1, "bytes_cap": 2}
+    box = Box()
+    async with scenario(tmp_path) as hub:
+        for waiting, oldest, age_s in ((0, None, 0.0), (2, 70 * SECOND, 30.0), (2, None, None)):
+            status = SpoolStatus(batches_waiting=waiting, oldest_boot_ns=oldest, **spool)
+            await hub.tell(box, box.status(spool=status))
+            assert await hub.value(name, **label) == age_s

@@ -12,10 +12,12 @@ from collector.backfill import series as settled
 from collector.backfill.counters import BackfillCounters
 from collector.counters import Counters
 from collector.details import FROM_DETAILS
+from collector.device_rates import FROM_RATES
 from collector.instrument import FORWARD, FROM_INSTRUMENT, REVERSE
 from collector.load_series import FROM_TESTS
 from collector.reflector import Reflector, ReflectorSettings
 from collector.sessions import SessionTable
+from collector.silence_sync import SilenceCounters
 from collector.standing import FROM_AUDIT
 from collector.together import FROM_EVENTS
 from collector.verdict_series import FROM_VERDICTS
@@ -47,9 +49,10 @@ def of_the_page() -> dict[str, Told]:
 
 
 def of_an_endpoint() -> str:
-    """What a collector with a backfill tells besides; without one the families have no series."""
+    """What a collector with a backfill and an Alertmanager tells besides."""
     registry = CollectorRegistry()
     BackfillCounters(registry).of("store")
+    SilenceCounters(registry)
     return generate_latest(registry).decode()
 
 
@@ -82,12 +85,14 @@ def test_the_page_shows_every_family_there_is() -> None:
     table = SessionTable()
     counters = Counters(table, Reflector(table, FakeClock(), ReflectorSettings()))
     BackfillCounters(counters.registry)
+    SilenceCounters(counters.registry)
     own = {
         family.name + ("_total" if family.type == "counter" else "")
         for family in counters.registry.collect()
     }
     audit = {*FROM_AUDIT, *FROM_VERDICTS, *FROM_EVENTS}
-    shown = {*m.FAMILIES, *FROM_DETAILS, *FROM_INSTRUMENT, *FROM_TESTS, *audit}
+    details = {*FROM_DETAILS, *FROM_RATES, *FROM_INSTRUMENT}
+    shown = {*m.FAMILIES, *details, *FROM_TESTS, *audit}
     families = shown - {FORWARD, REVERSE}
     assert set(of_the_page()) == {family.name for family in families} | own
 

@@ -124,7 +124,15 @@ class Cpe:
 class Box:
     """The agent's box: its boots have ids and boot clocks of their own, as after a power cut."""
 
-    def __init__(self, folder: Path, name: str, space: Namespace, *, snmp: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        space: Namespace,
+        *,
+        snmp: bool = False,
+        agent: Mapping[str, Any] = AGENT,
+    ) -> None:
         self.name, self._space, self._folder = name, space, folder
         self._boots = 0
         self.booted_s: float | None = None
@@ -136,7 +144,7 @@ class Box:
         self._secret.touch(0o600)
         self._secret.write_text(f"version: v2c\ncommunity: {COMMUNITY}\n")
         self._snmp = snmp
-        settings = {**AGENT, "state_dir": str(folder / "state")}
+        settings = {**agent, "state_dir": str(folder / "state")}
         (folder / "agent.yaml").write_text(yaml.safe_dump(settings))
 
     def enrol(self, url: str) -> subprocess.Popen[bytes]:
@@ -183,7 +191,13 @@ class Box:
 class District:
     """Everything, running."""
 
-    def __init__(self, folder: Path, net: Province, places: Sequence[Place]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        net: Province,
+        places: Sequence[Place],
+        agent: Mapping[str, Any] = AGENT,
+    ) -> None:
         self.folder, self.net = folder, net
         self.pop_of = {place.name: place.pop for place in places}
         self.mirrors = {name: self._mirror(name) for name in net.pops}
@@ -196,12 +210,12 @@ class District:
         for place in places:
             home, site = folder / place.name, net.sites[place.name]
             site.node.sysctl("net.ipv4.neigh.lan0.retrans_time_ms", f"{SOUGHT_S * 1000:.0f}")
-            self.boxes[place.name] = Box(home, place.name, site.node, snmp=place.snmp)
+            self.boxes[place.name] = Box(home, place.name, site.node, snmp=place.snmp, agent=agent)
             if place.mains:
                 self.mains(place.name, on=True)
             if place.snmp:
                 self.cpes[place.name] = Cpe(home / "cpe", site)
-        self.boxes[PROBER] = Box(folder / PROBER, PROBER, net.hub)
+        self.boxes[PROBER] = Box(folder / PROBER, PROBER, net.hub, agent=agent)
 
     def _mirror(self, pop: str) -> Link:
         lab, router = self.net.lab, self.net.pops[pop].router
@@ -222,8 +236,9 @@ class District:
 
     # --- what is written ------------------------------------------------------------------
 
-    def write(self, first_day: str) -> None:
-        """Settings of the collector; the contracts are in force from `first_day`."""
+    def write(self, first_day: str, **collector: Any) -> None:
+        """Settings of the collector, `collector` among them; the contracts are in force from
+        `first_day`."""
         self.hub.mkdir()
         stamp = {"host": "0.0.0.0", "port": STAMP_PORT, "address": self.net.hub_address}
         self._yaml(
@@ -233,6 +248,7 @@ class District:
                 "http": {"host": "0.0.0.0", "port": HTTP_PORT},
                 "stamp": stamp,
                 "limits": {"requests_per_minute": 6000, "burst": 6000},
+                **collector,
             },
         )
         nodes = [
@@ -359,7 +375,10 @@ class District:
 
     def fetch(self, path: str) -> str | None:
         """A page of the collector; None while it does not answer."""
-        url = f"http://127.0.0.1:{HTTP_PORT}{path}"
+        return self.get(f"http://127.0.0.1:{HTTP_PORT}{path}")
+
+    def get(self, url: str) -> str | None:
+        """A page as the hub gets it; None where there is no good answer."""
         done = self.net.hub.run([sys.executable, "-c", _FETCH, url], check=False)
         return done.stdout if done.returncode == 0 else None
 
@@ -450,8 +469,10 @@ def provider(place: Place) -> str:
 
 
 @contextmanager
-def district(folder: Path, places: Sequence[Place]) -> Iterator[District]:
-    """The district, built and not yet started."""
+def district(
+    folder: Path, places: Sequence[Place], agent: Mapping[str, Any] = AGENT
+) -> Iterator[District]:
+    """The district, built and not yet started; `agent` is all that its agents' settings say."""
     with province({place.name: place.pop for place in places}) as net:
         net.lab.emulator.log_packets()
-        yield District(folder, net, places)
+        yield District(folder, net, places, agent)

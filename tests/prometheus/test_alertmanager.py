@@ -1,23 +1,21 @@
 """The shipped Alertmanager settings: who hears of what, and that one cause is one message."""
 
-import asyncio
 import json
-import socket
 import subprocess
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import yaml
-from aiohttp import web
+
+from tests.prometheus.alertmanager_kit import HOME, SETTINGS, Office, alert, link, office_in
 
 pytestmark = pytest.mark.alertmanager
-HOME = Path(__file__).parents[2] / "configs" / "alertmanager"
-SETTINGS = HOME / "alertmanager.yml"
-PATIENCE_S = 60
+DETECTION_S = 10
+"""Until the hub knows, at most: five seconds of silence, and the prober's sixth lost packet of ten
+with its timeout of 2 s, told within a second."""
+SENDING_S = 1
 
 
 def amtool(*words: str) -> str:
@@ -28,121 +26,10 @@ def amtool(*words: str) -> str:
     return done.stdout
 
 
-def alert(name: str, severity: str, about: str, **labels: str) -> dict[str, Any]:
-    since = datetime.now(UTC)  # as Prometheus: of an older one Alertmanager tells without waiting
-    return {
-        "labels": {"alertname": name, "severity": severity, "about": about, **labels},
-        "annotations": {
-            "summary": f"{name} terjadi / {name} happened",
-            "description": "panjang lebar " * 25,
-            "runbook_url": f"http://hub/runbooks/{name}",
-        },
-        "startsAt": since.isoformat(),
-        "endsAt": (since + timedelta(hours=1)).isoformat(),
-    }
-
-
-def link(name: str, alertname: str = "PantauLinkDown", **labels: str) -> dict[str, Any]:
-    told = {"link": name, "node": f"n-{name}", "pop": "P1", "provider": "A", "district": "K"}
-    return alert(alertname, "critical", "link", **(told | labels))
-
-
-class Office:
-    """An Alertmanager with the shipped settings, and the webhook at its end."""
-
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
-        self.url, self._session = url, session
-        self.heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-
-    async def hook(self, request: web.Request) -> web.Response:
-        self.heard.put_nowait(await request.json())
-        return web.Response()
-
-    async def post(self, *alerts: dict[str, Any]) -> None:
-        async with self._session.post(f"{self.url}/api/v2/alerts", json=alerts) as answer:
-            assert answer.status == 200, await answer.text()
-
-    async def suppressed(self) -> dict[str, bool]:
-        """Of each alert, by name and link, whether another one inhibits it."""
-        async with self._session.get(f"{self.url}/api/v2/alerts") as answer:
-            told = await answer.json()
-        return {
-            "/".join(filter(None, (one["labels"]["alertname"], one["labels"].get("link")))): bool(
-                one["status"]["inhibitedBy"]
-            )
-            for one in told
-        }
-
-    async def until_told_of(self, *names: str) -> list[set[str]]:
-        """The alerts of every message, by name and link, until all `names` are told of.
-
-        Messages of one moment come in any order.
-        """
-        messages: list[set[str]] = []
-        while not set(names) <= set().union(*messages):
-            told = await asyncio.wait_for(self.heard.get(), PATIENCE_S)
-            messages.append({one["labels"].get("link", "") for one in told["alerts"]} - {""})
-            messages[-1] |= {one["labels"]["alertname"] for one in told["alerts"]}
-        return messages
-
-    async def ready(self) -> bool:
-        try:
-            async with self._session.get(f"{self.url}/-/ready") as answer:
-                return answer.status == 200
-        except aiohttp.ClientError:
-            return False
-
-
-def only_webhooks(port: int) -> str:
-    """The shipped settings, with what leaves this machine taken out and the webhook ours."""
-    told = yaml.safe_load(SETTINGS.read_text())
-    told["templates"] = [str(HOME / "templates" / "*.tmpl")]
-    for receiver in told["receivers"]:
-        receiver.pop("email_configs", None)
-        receiver.pop("telegram_configs", None)
-        for one in receiver.get("webhook_configs", ()):
-            one["url"] = one["url"].replace("localhost:9099", f"127.0.0.1:{port}")
-    return json.dumps(told)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
-
-
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    own, port = free_port(), free_port()
-    async with aiohttp.ClientSession() as session:
-        one = Office(f"http://127.0.0.1:{own}", session)
-        app = web.Application()
-        app.add_routes([web.post("/pantau", one.hook)])
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        settings = tmp_path / "alertmanager.yml"
-        settings.write_text(only_webhooks(port))
-        with (tmp_path / "log").open("w") as log:
-            process = await asyncio.create_subprocess_exec(
-                "prometheus-alertmanager",
-                f"--config.file={settings}",
-                f"--storage.path={tmp_path}",
-                f"--web.listen-address=127.0.0.1:{own}",
-                "--cluster.listen-address=",
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while not await one.ready():
-                    assert process.returncode is None, (tmp_path / "log").read_text()
-                    await asyncio.sleep(0.05)
-            yield one
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-            await runner.cleanup()
+    async with office_in(tmp_path) as one:
+        yield one
 
 
 def test_alertmanager_takes_the_shipped_settings_as_they_are() -> None:
@@ -166,6 +53,29 @@ def test_alertmanager_takes_the_shipped_settings_as_they_are() -> None:
 def test_who_hears_of_it(labels: str, receiver: str) -> None:
     told = amtool("config", "routes", "test", f"--config.file={SETTINGS}", *labels.split())
     assert told.split() == [receiver]
+
+
+def seconds(text: str) -> int:
+    return int(text[:-1]) * {"s": 1, "m": 60}[text[-1]]
+
+
+def test_the_seconds_of_a_page_add_up_to_less_than_thirty() -> None:
+    configs = HOME.parent
+    routes = yaml.safe_load(SETTINGS.read_text())["route"]
+    scrapes = yaml.safe_load((configs / "prometheus" / "prometheus.yml").read_text())
+    rules = yaml.safe_load((configs / "prometheus" / "rules" / "pantau-live.yml").read_text())
+    (live,) = [one for one in scrapes["scrape_configs"] if one["job_name"] == "pantau-live"]
+    scrape_s = seconds(live["scrape_interval"])
+    rule_s = max(seconds(group["interval"]) for group in rules["groups"])
+    wait_s = seconds(routes["group_wait"])
+    assert wait_s > scrape_s + rule_s, "a PoP is seen a scrape later than its first link"
+    # Also where the link joins others of its PoP that are told already.
+    most_s = DETECTION_S + scrape_s + rule_s + max(wait_s, seconds(routes["group_interval"]))
+    assert most_s + SENDING_S < 30
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            if rule.get("alert") in ("PantauLinkDown", "PantauPopDown"):
+                assert "for" not in rule
 
 
 async def test_a_pop_that_fails_is_one_message_and_not_one_for_each_link(office: Office) -> None:
