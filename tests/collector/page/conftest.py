@@ -1,4 +1,4 @@
-"""A district and Debian's own Chromium for the page's tests; both start once for each file."""
+"""A district, started once, and Debian's own Chromium, once for each file, for the page's tests."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -71,7 +71,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def district(tmp_path_factory: pytest.TempPathFactory) -> Iterator[District]:
     made = District(tmp_path_factory.mktemp("district"), SITES)
     yield made
@@ -106,15 +106,21 @@ class Visitor:
         return page
 
     def serious(self) -> list[str]:
-        """What axe finds that is serious or worse on the page as it is now."""
+        """What axe finds that is serious or worse on the page as it is now, light and dark."""
+        if not AXE.exists():
+            pytest.skip("needs `npm ci` in tests/npm (make test does it where npm is)")
         self.page.evaluate(AXE.read_text())
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        return [
-            f"{one['id']}: {node['html'][:120]}"
-            for one in found["violations"]
-            if one["impact"] in ("serious", "critical")
-            for node in one["nodes"][:3]
-        ]
+        told = []
+        for scheme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+            told += [
+                f"{scheme}: {one['id']}: {node['html'][:120]}"
+                for one in found["violations"]
+                if one["impact"] in ("serious", "critical")
+                for node in one["nodes"][:3]
+            ]
+        return told
 
 
 Visit = Callable[..., Visitor]

@@ -313,6 +313,7 @@ class District:
                 "address": "127.0.0.1",
                 "authenticated": False,
             },
+            "silence_after_s": 2.5,
             "throughput": {"capacity_mbps": 700, "host": "127.0.0.1", "port": 0},
             **self.settings,
         }

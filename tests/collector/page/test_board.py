@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.collector.page.conftest import AXE, NASTY, Visit
+from tests.collector.page.conftest import NASTY, Visit
 from tests.collector.page.kit import District
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(120)]
@@ -110,11 +110,8 @@ def test_names_are_shown_and_never_run(visit: Visit) -> None:
     assert NASTY in page.locator("#data").text_content().encode().decode("unicode_escape")  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_serious_for_those_who_do_not_see(visit: Visit, scheme: str) -> None:
-    if not AXE.exists():
-        pytest.skip("needs `npm ci` in tests/npm (make test does it where npm is)")
-    visitor = visit(color_scheme=scheme, bypass_csp=True)
+def test_nothing_serious_for_those_who_do_not_see(visit: Visit) -> None:
+    visitor = visit(bypass_csp=True)
     for view in ("list", "tiles", "map"):
         visitor.go(f"/?view={view}")
         expect(visitor.page.locator("#live")).to_have_text("langsung")
