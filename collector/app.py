@@ -51,7 +51,7 @@ from collector.web.agents import AgentEndpoints
 from collector.web.audit import AuditPages
 from collector.web.board_pages import BoardPages
 from collector.web.discovery import DiscoveryPages
-from collector.web.entry import EntryPages
+from collector.web.entry import EntryPages, House
 from collector.web.feed import Feed
 from collector.web.fleet_pages import Boxes, FleetPages
 from collector.web.guard import Guard
@@ -214,7 +214,7 @@ class Collector:
         board, clock, guard, static = self.board, self._clock, self.guard, StaticFiles()
         renderer = Renderer(static, clock)
         guard.problem = renderer.problem
-        secure = self._located.settings.https
+        house = House(self._located.settings.https, lambda: self.answers.zone(None))
         deadline_s = self._located.settings.limits.body_deadline_s
         for pages in (
             AgentEndpoints(desk, deadline_s),
@@ -251,7 +251,7 @@ class Collector:
                 self.ledger.registers, lambda: board.fleet.inventory, renderer, guard, clock
             ),
             MonthPages(self.answers, lambda: board.fleet.inventory, renderer, clock),
-            EntryPages(self.access, guard, renderer, clock, secure=secure),
+            EntryPages(self.access, guard, renderer, clock, house),
             static,
             DiscoveryPages(board, clock),
             VerdictPages(self.verdicts.answers, gathering, clock),

@@ -3,7 +3,9 @@
 import asyncio
 import math
 import secrets
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -24,15 +26,23 @@ _ENTRY_COOKIE = "pantau_entry"
 """Of a browser that has not logged in: its form has to hold the same."""
 
 
+class House(NamedTuple):
+    """Where this program stands."""
+
+    secure: bool
+    """Browsers come over HTTPS, if only to a proxy before this program."""
+    zone: Callable[[], Zone]
+    """Whose clock is shown where no link's is."""
+
+
 class EntryPages:
     """Routes for whoever comes and goes."""
 
     def __init__(
-        self, store: AccessStore, guard: Guard, renderer: Renderer, clock: Clock, *, secure: bool
+        self, store: AccessStore, guard: Guard, renderer: Renderer, clock: Clock, house: House
     ) -> None:
-        """`secure`: browsers come over HTTPS, if only to a proxy before this program."""
         self._store, self._guard, self._renderer = store, guard, renderer
-        self._clock, self._secure = clock, secure
+        self._clock, self._house = clock, house
         self._throttle = Throttle()
         # One at a time: argon2 takes 64 MiB and all cores, and this machine has links to measure.
         self._checking = asyncio.Semaphore(1)
@@ -71,7 +81,7 @@ class EntryPages:
         return answer
 
     def _over_tls(self, request: web.Request) -> bool:
-        return self._secure or request.secure
+        return self._house.secure or request.secure
 
     async def login(self, request: web.Request) -> web.Response:
         """Name and password for a visit."""
@@ -166,7 +176,7 @@ class EntryPages:
         rows = await asyncio.to_thread(self._store.actions, LOG_PAGE, before)
         more = rows[-1].id if len(rows) == LOG_PAGE else None
         return self._renderer.page(
-            request, "log.html", {"rows": rows, "more": more, "zone": Zone.WIB}
+            request, "log.html", {"rows": rows, "more": more, "zone": self._house.zone()}
         )
 
 

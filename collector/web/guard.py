@@ -78,8 +78,10 @@ def loopback(request: web.Request) -> bool:
 
 def foreign(request: web.Request) -> bool:
     """Whether another site's page sends this, by what every browser of today says."""
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
-        return True
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    # Over plain HTTP browsers say only where a page is from.
     origin = request.headers.get("Origin")
     return origin is not None and urlsplit(origin).netloc != request.host
 

@@ -1,6 +1,5 @@
 """The smoke plot's bins, and the reasons in two languages."""
 
-import re
 from string import Formatter
 
 import pytest
@@ -14,7 +13,6 @@ from collector.audit.why import Clause, clause, join
 from collector.ledger.recent import Passage
 from collector.smoke import MOST_BINS, SHARES, puffs, step, width_s
 from collector.web.render import tz
-from collector.web.texts import TEXTS
 
 MS = 1_000_000
 T0 = 1_790_000_000 // 3600 * 3600
@@ -103,10 +101,3 @@ def test_a_reason_in_both_languages_by_the_links_clock() -> None:
         " CPE berjalan tanpa putus sejak 2026-09-21 22:13:20 WITA."
     )
     assert reason("", Language.ID) == ""
-
-
-def test_every_text_is_told_in_both_languages_with_the_same_places() -> None:
-    for key, (english, indonesian) in TEXTS.items():
-        assert english.strip() and indonesian.strip(), key
-        assert places(english) == places(indonesian), key
-        assert re.fullmatch(r"[a-z_]+(\.[A-Za-z0-9_]+)*", key), key

@@ -206,7 +206,7 @@ function map() {
     const points = outline.map((p) => p.join(",")).join(" ");
     if (outline.length > 2) picture.append(svg("polygon", { points, class: "region" }));
     else if (outline.length === 2) picture.append(svg("polyline", { points, class: "region" }));
-    else picture.append(svg("circle", { cx: outline[0][0], cy: outline[0][1], r: 1, class: "region" }));
+    else picture.append(svg("path", { d: `M${outline[0].join(" ")}h.1`, class: "region" }));
     names.append(svg("text", { x: label[0], y: label[1] - 30, class: "regionname" }, name));
   }
   const layer = svg("g");
