@@ -157,6 +157,20 @@ async function look() {
   } catch { /* the next look will tell */ }
 }
 
+// What is told in words is made by the collector: the same page again, of which only these parts are taken.
+async function words() {
+  if (document.hidden || document.activeElement?.closest("[data-live]")) return;
+  try {
+    const answer = await fetch(here, { redirect: "error" });
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of document.querySelectorAll("[data-live]")) {
+      const next = fresh.querySelector(`[data-live="${part.dataset.live}"]`);
+      if (next && next.innerHTML !== part.innerHTML) part.replaceWith(document.adoptNode(next));
+    }
+  } catch { /* the next time will tell */ }
+}
+
 for (const button of document.querySelectorAll("button[data-span]")) {
   button.addEventListener("click", () => {
     span = button.dataset.span;
@@ -172,3 +186,4 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 fetched();
 setInterval(look, 3000);
 setInterval(fetched, 60000);
+setInterval(words, 20000);

@@ -49,12 +49,9 @@ def test_smoke_losses_states_and_hours(visit: Visit, district: District) -> None
 
 def test_outages_with_cause_charge_and_evidence_in_the_links_zone(visit: Visit) -> None:
     _, page = ready(visit)
-    for _ in range(20):
-        if page.locator("table.outages tbody tr").count():
-            break
-        page.wait_for_timeout(1000)
-        page.reload()
     row = page.locator("table.outages tbody tr").first
+    # It comes by itself, once the evidence is judged.
+    expect(row).to_be_visible(timeout=45_000)
     expect(row).to_contain_text("WIB")
     expect(row).to_contain_text("7 mnt")
     expect(row).to_contain_text("Hub hilang dalam 4")
