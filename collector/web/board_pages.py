@@ -43,7 +43,7 @@ class BoardPages:
             "texts": _texts(t),
             "atlas": self._atlas(inventory),
         }
-        return self._renderer.page(request, "board.html", {"data": data})
+        return await self._renderer.page(request, "board.html", {"data": data})
 
     def _fixed(self, link: Any) -> list[str]:
         """What of a row does not change; the order is the script's."""

@@ -59,9 +59,9 @@ class EntryPages:
 
     async def form(self, request: web.Request) -> web.Response:
         """The form."""
-        return self._form(request, "", HTTPStatus.OK)
+        return await self._form(request, "", HTTPStatus.OK)
 
-    def _form(self, request: web.Request, problem: str, status: HTTPStatus) -> web.Response:
+    async def _form(self, request: web.Request, problem: str, status: HTTPStatus) -> web.Response:
         token = request.cookies.get(_ENTRY_COOKIE) or secrets.token_urlsafe(24)
         told = {
             "problem": problem,
@@ -69,7 +69,7 @@ class EntryPages:
             "to": _own_path(request.query.get("to", "/")),
             "accounts": self._store.any_account(),
         }
-        answer = self._renderer.page(request, "login.html", told, status)
+        answer = await self._renderer.page(request, "login.html", told, status)
         answer.set_cookie(
             _ENTRY_COOKIE,
             token,
@@ -100,7 +100,7 @@ class EntryPages:
         if wait_s > 0:
             # Not noted each time: a machine that guesses would fill the disk.
             problem = t("login.wait", seconds=math.ceil(wait_s))
-            answer = self._form(request, problem, HTTPStatus.TOO_MANY_REQUESTS)
+            answer = await self._form(request, problem, HTTPStatus.TOO_MANY_REQUESTS)
             answer.headers["Retry-After"] = str(math.ceil(wait_s))
             return answer
         self._throttle.failed(name, address, now_s)
@@ -109,7 +109,7 @@ class EntryPages:
             throttled = self._throttle.wait_s(name, address, now_s) > 0
             deed = Deed.LOGIN_THROTTLED if throttled else Deed.LOGIN_FAILED
             await self._guard.note(request, deed, name)
-            return self._form(request, t("login.wrong"), HTTPStatus.UNAUTHORIZED)
+            return await self._form(request, t("login.wrong"), HTTPStatus.UNAUTHORIZED)
         self._throttle.succeeded(name, address)
         told = Told(self._clock.wall_ns(), account.name, account.role, address, Deed.LOGIN)
         secret = await asyncio.to_thread(self._store.begin, account.name, told)
@@ -175,7 +175,7 @@ class EntryPages:
         before = int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
         rows = await asyncio.to_thread(self._store.actions, LOG_PAGE, before)
         more = rows[-1].id if len(rows) == LOG_PAGE else None
-        return self._renderer.page(
+        return await self._renderer.page(
             request, "log.html", {"rows": rows, "more": more, "zone": self._house.zone()}
         )
 

@@ -94,7 +94,7 @@ class FleetPages:
             rows.append(_Row(node, current))
         waiting = [box for row in rows for box in row.boxes if box["waiting"]]
         told = {"rows": rows, "waiting": waiting, "days": DAYS, "done": _done(request)}
-        return self._renderer.page(request, "fleet.html", told)
+        return await self._renderer.page(request, "fleet.html", told)
 
     def _box(self, agent: Agent, now: AgentNow | None, now_ns: int) -> dict[str, Any]:
         seen = None if now is None else now.received_wall_ns / SECOND
@@ -137,7 +137,7 @@ class FleetPages:
         await self._guard.note(request, Deed.INVITE, node, f"{days} d")
         url = self._on.public_url or f"{request.scheme}://{request.host}"
         told = {"node": known, "days": int(days), "token": token, "url": url, "qr": _qr(token)}
-        return self._renderer.page(request, "invited.html", told)
+        return await self._renderer.page(request, "invited.html", told)
 
     async def approve(self, request: web.Request) -> web.Response:
         """Let an agent speak that waits."""

@@ -114,7 +114,7 @@ class Guard:
         self._passwords = Passwords()
         # One at a time: passwords are made to take long, and this machine has links to measure.
         self._checking = asyncio.Semaphore(1)
-        self.problem: Callable[[web.Request, Refused], web.Response] = _plain
+        self.problem: Callable[[web.Request, Refused], Awaitable[web.Response]] = _plainly
 
     def reload(self) -> None:
         """Read the web configuration and its certificates anew. Raises SettingsError, and goes on
@@ -141,7 +141,7 @@ class Guard:
                     request[ASKER] = found
             answer = await handler(request)
         except Refused as refused:
-            answer = self._refusal(request, where, refused)
+            answer = await self._refusal(request, where, refused)
         except web.HTTPException as problem:
             self._dress(problem)
             raise
@@ -267,13 +267,13 @@ class Guard:
 
     # --- refusals -----------------------------------------------------------------------------
 
-    def _refusal(self, request: web.Request, where: Area, refused: Refused) -> web.Response:
+    async def _refusal(self, request: web.Request, where: Area, refused: Refused) -> web.Response:
         if where in (Area.PAGE, Area.OPEN):
             if refused.status is HTTPStatus.UNAUTHORIZED and request.method in _SAFE:
                 to = quote(request.rel_url.raw_path_qs, safe="/")
                 there = "/login" if to == "/" else f"/login?to={to}"
                 return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": there})
-            return self.problem(request, refused)
+            return await self.problem(request, refused)
         answer = _plain(request, refused)
         if refused.status is HTTPStatus.UNAUTHORIZED:
             kind = "Basic" if self.config.basic_auth_users else "Bearer"
@@ -310,6 +310,10 @@ def cookie_name(secure: bool) -> str:
 
 def _plain(request: web.Request, refused: Refused) -> web.Response:
     return web.json_response({"error": str(refused)}, status=refused.status)
+
+
+async def _plainly(request: web.Request, refused: Refused) -> web.Response:
+    return _plain(request, refused)
 
 
 def _name_and_password(shown: str) -> tuple[str, str]:

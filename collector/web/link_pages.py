@@ -77,7 +77,7 @@ class LinkPages:
         """Everything in words; charts follow."""
         link, t = self._link(request), self._renderer.texts(request)
         told = await asyncio.to_thread(self._told, link, t)
-        return self._renderer.page(request, "link.html", told)
+        return await self._renderer.page(request, "link.html", told)
 
     def _told(self, link: Link, t: Texts) -> dict[str, Any]:
         inventory, contracts = self._both()

@@ -87,7 +87,7 @@ class MonthPages:
             "only": only,
             "documents": self._documents(wanted),
         }
-        return self._renderer.page(request, "month.html", told)
+        return await self._renderer.page(request, "month.html", told)
 
     async def _rows(self, month: str) -> list[dict[str, Any]]:
         # One at a time: whoever waits takes what the one before has added up.

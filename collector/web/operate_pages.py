@@ -59,12 +59,12 @@ class OperatePages:
     async def _page(
         self, request: web.Request, typed: dict[str, str], problem: str
     ) -> web.Response:
-        entries = await asyncio.to_thread(self._registers.maintenance)
+        entries = await asyncio.to_thread(self._entries)
         inventory = self._inventory()
         t = self._renderer.texts(request)
         links = list(inventory.links.values())
         told = {
-            "entries": [self._entry(one, inventory) for one in reversed(entries)],
+            "entries": entries,
             "typed": {name: typed.get(name, "") for name in _FIELDS},
             "problem": problem,
             "done": request.query.get("done", "") if not problem else "",
@@ -89,7 +89,11 @@ class OperatePages:
             },
         }
         status = HTTPStatus.BAD_REQUEST if problem else HTTPStatus.OK
-        return self._renderer.page(request, "operate.html", told, status)
+        return await self._renderer.page(request, "operate.html", told, status)
+
+    def _entries(self) -> list[dict[str, Any]]:
+        inventory = self._inventory()
+        return [self._entry(one, inventory) for one in reversed(self._registers.maintenance())]
 
     def _entry(self, one: Entry, inventory: Inventory) -> dict[str, Any]:
         notice, now_s = one.notice, self._clock.wall_ns() / SECOND

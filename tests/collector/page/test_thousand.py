@@ -1,5 +1,6 @@
 """A thousand links: what the board weighs, and that it can be used at once."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -42,7 +43,8 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[District]:
 
 def test_the_board_is_light_and_ready_at_once(chromium: Browser, thousand: District) -> None:
     visitor = Visitor(chromium.new_context(locale="id-ID"), thousand.url)
-    visitor.login("viewer")
+    # Whose pages are the heaviest.
+    visitor.login("operator")
     # Everything anew, as a browser that comes for the first time.
     devtools = visitor.context.new_cdp_session(visitor.page)
     devtools.send("Network.enable")
@@ -67,5 +69,12 @@ def test_the_board_is_light_and_ready_at_once(chromium: Browser, thousand: Distr
     page.fill("#search", "")
     page.click("[data-view=map]")
     expect(page.locator("svg.map a.node")).to_have_count(DISTRICTS * EACH)
+    for path in ("/fleet", "/operate", "/months", "/links/desa-1-1-1", "/?wall=&view=tiles"):
+        sizes.clear()
+        began = time.monotonic()
+        visitor.go(path)
+        took, weight = time.monotonic() - began, sum(sizes.values())
+        print(f"{path}: {weight} bytes after {1000 * took:.0f} ms")
+        assert 5_000 < weight < MOST_BYTES, path
     visitor.context.close()
     assert visitor.problems == []
