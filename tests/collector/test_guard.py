@@ -404,3 +404,26 @@ async def test_two_certificates_for_one_port_are_refused(tmp_path: Path) -> None
     collector.access.close()
     collector.slots.close()
     collector.ledger.close()
+
+
+async def test_over_https_the_cookie_is_for_https_and_this_host_only(tmp_path: Path) -> None:
+    settings_in(tmp_path)
+    account_in(tmp_path, Role.VIEWER)
+    etc = tmp_path / "etc"
+    certificates(etc)
+    tls = {"tls_server_config": {"cert_file": "server.pem", "key_file": "server.key"}}
+    (etc / "web.yaml").write_text(yaml.safe_dump(tls))
+    async with serving(tmp_path, Box(), http=HTTP) as hub, Browser(hub) as browser:
+        browser._url = browser._url.replace("http:", "https:")
+        page = await browser.ask("GET", "/login", ssl=trust(etc))
+        assert page.status == 200
+        hidden = re.findall(
+            r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.body.decode()
+        )
+        data = {**dict(hidden), "to": "/", "name": "viewer", "password": PASSWORD}
+        done = await browser.ask("POST", "/login", data=data, ssl=trust(etc))
+        assert done.status == 303
+        cookie = done.headers["Set-Cookie"]
+        assert cookie.startswith("__Host-pantau=")
+        assert "Secure" in cookie and "Path=/" in cookie and "Domain" not in cookie
+        assert (await browser.ask("GET", "/", ssl=trust(etc))).status == 200
