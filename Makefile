@@ -7,9 +7,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-RUN_PACKAGES := python3-venv gcc libc6-dev iproute2
+# What WeasyPrint lays a PDF out with, and the fonts in it.
+PDF_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core
+RUN_PACKAGES := python3-venv gcc libc6-dev iproute2 $(PDF_PACKAGES)
 DEMO_PACKAGES := prometheus prometheus-alertmanager
-TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus prometheus-alertmanager victoria-metrics openssl zstd jq xxd snmpd tshark iperf3 systemd libseccomp2 docker-compose shellcheck chromium fonts-dejavu-core
+TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus prometheus-alertmanager victoria-metrics openssl zstd jq xxd snmpd tshark iperf3 poppler-utils systemd libseccomp2 docker-compose shellcheck chromium
 BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporter prometheus victoria-metrics iperf3
 # Not as packages where there is an npm already: other distributions of node bring their own.
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)

@@ -349,10 +349,12 @@ class Agent:
             await self._end("asked to stop" if stop.is_set() else "failed")
 
     async def _end(self, reason: str) -> None:
-        tested = () if self._throughput is None else self._throughput.aborted()
+        tests = self._throughput
+        tested = () if tests is None else tests.aborted()
         records: list[Record] = [*self._measure.abort(), *tested, self._journal.stop(reason)]
         self._measure.close()
-        await self._outbox.append(records)
+        if await self._outbox.append(records) and tests is not None and tested:
+            await tests.runner.given(tests.runner.owed())
         await self._outbox.seal(self._journal.hub.quality().clock_class)
         await self._uplink.last_words(LAST_SEND_S)
         self._uplink.close()

@@ -7,6 +7,7 @@ from agent.gate import Cross
 from agent.plan import LATEST_S, Leg, Stratum
 from wire.plan import Load, Order, ThroughputPlan, load_bytes
 from wire.slot import Direction, Method
+from wire.transfer import Purpose
 
 LEAST_BITS_PER_S = 10_000
 
@@ -38,6 +39,13 @@ class Job:
     def load_s(self) -> float:
         """Seconds of load."""
         return self.duration_s * max(1, len(self.steps))
+
+    @property
+    def purpose(self) -> Purpose:
+        """Why it is made: what searches, or climbs to the whole CIR, is for acceptance."""
+        if self.order_id is None:
+            return Purpose.PLANNED
+        return Purpose.ORDERED if self.load is Load.FIXED else Purpose.ACCEPTANCE
 
     @property
     def until_s(self) -> float | None:

@@ -16,7 +16,7 @@ from agent.credentials import CredentialsReader, standard
 from agent.gate import Cross
 from agent.identity import Identity
 from agent.jobs import Job
-from agent.logbook import Logbook
+from agent.logbook import Logbook, Started
 from agent.outbox import Outbox
 from agent.runner import Box, Ran, Runner, Seen, Tools
 from agent.uplink import Uplink
@@ -45,6 +45,10 @@ class Loads(Protocol):
         """The evidence of a test that the end of this program has stopped, if there was one."""
         ...
 
+    def interrupted(self, test: Started) -> Sequence[Record]:
+        """The evidence of a test in which a former life of this program ended without a word."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
@@ -69,6 +73,7 @@ class Throughput:
             ask=parts.uplink.ask_slot,
             load=parts.loads.run,
             skipped=parts.loads.skipped,
+            interrupted=parts.loads.interrupted,
             counters=self._counters,
             append=parts.outbox.append,
             changed=parts.uplink.hurry,
@@ -76,7 +81,7 @@ class Throughput:
         box = Box(
             agent_id=identity.agent_id,
             epoch=epoch.hex(),
-            secret=_secret(identity),
+            secret=plan_secret(identity),
             derive=lambda slot_id: derive(identity, slot_id),
         )
         self.runner = Runner(box, tools, Logbook(state_dir), parts.clock, parts.clock_class)
@@ -93,7 +98,7 @@ class Throughput:
         return SnmpCounters(target, self._clock, self._credentials)
 
 
-def _secret(identity: Identity) -> bytes:
+def plan_secret(identity: Identity) -> bytes:
     """Only this box can foresee its tests; the key itself is not used for it."""
     return hashlib.sha256(b"pantau-plan-secret\x00" + bytes.fromhex(identity.seed)).digest()
 

@@ -6,13 +6,14 @@ repeat a test. Every change is in memory at once and on disk after `write`.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from agent.jobs import Job
 from runtime.files import write_durably
+from wire.instant import Instant
 from wire.localtime import local_month
 from wire.message import (
     End,
@@ -22,12 +23,31 @@ from wire.message import (
     OrderState,
 )
 from wire.plan import ThroughputPlan
+from wire.slot import Direction, Method
+from wire.transfer import Purpose
 
 log = logging.getLogger(__name__)
 FILE = "throughput.json"
 KEEP_S = 3 * 86_400
 """How long it is remembered what became of a planned test: schedules look back one day."""
 MAX_COUNT = 2**53
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of a test that is under way, should this program end in it without a word."""
+
+    link: str
+    direction: Direction
+    method: Method
+    purpose: Purpose
+    flows: int
+    cir_bits_per_s: int
+    load_s: float
+    slot_id: str
+    begun: Instant
+    """When the slot was taken up."""
+    loading: Instant | None = None
+    """When load began; None: it had not."""
 
 
 class Note(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -39,6 +59,8 @@ class Note(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Looks that found the users busy."""
     booked_bytes: int = 0
     begun_wall_ns: int | None = None
+    started: Started | None = None
+    """Whose evidence is owed; None before the test, and when it has been given."""
     end: End | None = None
 
 
@@ -135,17 +157,45 @@ class Logbook:
         self._write(job).tries += 1
         self.page(job.plan.link).deferred += 1
 
-    def begin(self, job: Job, wall_ns: int) -> None:
+    def begin(self, job: Job, slot_id: str, now: Instant) -> None:
         """Book the most that it can cost; to be saved before the first packet."""
         note = self._write(job)
-        note.begun_wall_ns, note.booked_bytes = wall_ns, job.cost_bytes()
+        note.begun_wall_ns, note.booked_bytes = now.wall_ns, job.cost_bytes()
+        note.started = Started(
+            link=job.plan.link,
+            direction=job.direction,
+            method=job.method,
+            purpose=job.purpose,
+            flows=job.flows,
+            cir_bits_per_s=job.cir_ip,
+            load_s=job.load_s,
+            slot_id=slot_id,
+            begun=now,
+        )
         self.page(job.plan.link).used_bytes += note.booked_bytes
 
     def unbegin(self, job: Job) -> None:
         """It could not be saved, so it does not begin."""
         note = self._write(job)
         self.page(job.plan.link).used_bytes -= note.booked_bytes
-        note.begun_wall_ns, note.booked_bytes = None, 0
+        note.begun_wall_ns, note.booked_bytes, note.started = None, 0, None
+
+    def loading(self, job: Job, now: Instant) -> None:
+        """Its load begins."""
+        note = self._write(job)
+        if note.started is not None:
+            note.started = msgspec.structs.replace(note.started, loading=now)
+
+    def owed(self) -> list[Started]:
+        """Tests that have begun and of which no evidence was given; at a beginning, those in which
+        the former life ended."""
+        return [note.started for note in self._book.notes.values() if note.started is not None]
+
+    def given(self, tests: Sequence[Started]) -> None:
+        """Their evidence is durable."""
+        for note in self._book.notes.values():
+            if note.started in tests:
+                note.started = None
 
     def settle(self, job: Job, end: End, carried_bytes: int | None = None) -> None:
         """What became of it; `carried_bytes` None: not known, all that was booked is spent."""
@@ -155,7 +205,7 @@ class Logbook:
             page.used_bytes = max(0, page.used_bytes + carried_bytes - note.booked_bytes)
         if end in (End.DONE, End.UNFIT):
             page.last_test_wall_ns = note.begun_wall_ns
-        note.end = end
+        note.end, note.started = end, None
         self._count(page, end)
 
     def _count(self, page: Page, end: End) -> None:
@@ -212,6 +262,8 @@ class Logbook:
 
 
 def _still_asked(key: str, note: Note, wall_s: float, orders: Mapping[str, OrderProgress]) -> bool:
+    if note.started is not None:
+        return True
     if note.due_s is None:
         return _order_of(key) in orders
     return note.due_s > wall_s - KEEP_S

@@ -17,9 +17,9 @@ from agent.counters import Counters
 from agent.gate import LOOK_S, Cross, Decision, Look, Move, Quality, decide, look
 from agent.hub import HubUnreachable
 from agent.jobs import Job, job_of_leg, jobs_of_order, order_key
-from agent.logbook import Logbook
+from agent.logbook import Logbook, Started
 from agent.plan import LATEST_S, recent_legs
-from runtime.clock import SECOND, Clock
+from runtime.clock import SECOND, Clock, instant
 from wire.codec import Record
 from wire.detail import Reading
 from wire.errors import WireError
@@ -52,6 +52,10 @@ _LAST_LOOKS = 3
 _BAD = {Closed.BUDGET: End.BUDGET}
 
 
+async def _nobody() -> None:
+    """Whom nobody tells."""
+
+
 class Seen(NamedTuple):
     """What is known of the link when the load begins."""
 
@@ -63,6 +67,8 @@ class Seen(NamedTuple):
     """To be read when the load begins and when it ends."""
     progress: Callable[[str], None] = lambda _: None
     """Told, in words, how far the test is."""
+    loading: Callable[[], Awaitable[None]] = _nobody
+    """Told when load begins; returns when that is durable, or cannot be."""
 
 
 class Ran(NamedTuple):
@@ -85,6 +91,8 @@ class Tools:
     """The data plane: loads the link within the grant."""
     skipped: Callable[[Job, End, Cross | None], Sequence[Record]]
     """The evidence that a test was not made, and why."""
+    interrupted: Callable[[Started], Sequence[Record]]
+    """The evidence of a test in which a former life ended without a word."""
     counters: Callable[[ThroughputPlan], Counters | None]
     """A reader of the link's router; None where nobody counts."""
     append: Callable[[Sequence[Record]], Awaitable[bool]]
@@ -128,6 +136,8 @@ class Runner:
         """Wall clock: until when this box was there and had its hands full."""
         self.busy = False
         """A load is on the link."""
+        self._told: list[Started] = []
+        """Tests of a former life whose evidence the outbox has, if only in memory."""
 
     # --- what the hub says and hears -------------------------------------------------------
 
@@ -170,6 +180,7 @@ class Runner:
 
     async def step(self) -> bool:
         """Do what is due next, if anything is."""
+        await self._own_up()
         if self._clock_class() is not ClockClass.D:
             await self._keep_books()
         job = self._next()
@@ -190,6 +201,30 @@ class Runner:
 
     def _wall_s(self) -> float:
         return self._clock.wall_ns() / SECOND
+
+    async def _own_up(self) -> None:
+        """Give the evidence of tests in which this program ended; it is given when it is durable,
+        and what the outbox only holds for now is not handed to it twice."""
+        owed = self._logbook.owed()
+        if not owed:
+            return
+        new = [one for one in owed if one not in self._told]
+        self._told += new
+        records = [record for one in new for record in self._tools.interrupted(one)]
+        if await self._tools.append(records):
+            await self.given(owed)
+
+    async def given(self, tests: Sequence[Started]) -> None:
+        """The evidence of these tests is durable."""
+        self._logbook.given(tests)
+        try:
+            await self._save()
+        except OSError as error:
+            log.error("the logbook of throughput tests cannot be written: %s", error)
+
+    def owed(self) -> Sequence[Started]:
+        """Tests that have begun and of which no evidence was given yet."""
+        return self._logbook.owed()
 
     async def _keep_books(self) -> None:
         """Months turn, and tests that nobody was there for are missed."""
@@ -283,6 +318,7 @@ class Runner:
                 seen,
                 counters,
                 lambda words: self._say(job, OrderState.RUNNING, words),
+                lambda: self._loading(job),
             )
             await self._load(grant, job, known)
         finally:
@@ -397,7 +433,7 @@ class Runner:
             log.debug("slot %s ends by itself: %s", grant.slot_id, error)
 
     async def _load(self, grant: Grant, job: Job, seen: Seen) -> None:
-        self._logbook.begin(job, self._clock.wall_ns())
+        self._logbook.begin(job, grant.slot_id, instant(self._clock))
         try:
             await self._save()
         except OSError:
@@ -418,6 +454,14 @@ class Runner:
         finally:
             self.busy = False
         await self._give_back(grant)
+
+    async def _loading(self, job: Job) -> None:
+        """Best effort: without it a later life can only say when the slot was taken up."""
+        self._logbook.loading(job, instant(self._clock))
+        try:
+            await self._save()
+        except OSError as error:
+            log.error("the logbook of throughput tests cannot be written: %s", error)
 
     async def _end(self, job: Job, end: End, detail: str, seen: Cross | None = None) -> None:
         """It will not be tested (any more)."""

@@ -6,21 +6,24 @@ pay for it.
 
 import statistics
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from agent.gate import Cross
 from agent.jobs import Job
+from agent.logbook import Started
 from agent.runner import Ran, Seen
-from runtime.clock import Clock
+from runtime.clock import SECOND, Clock, instant
 from wire.achieved import achieved, loaded_rtts_ns, loss_ratio, maximum, series, stages
 from wire.codec import Record
+from wire.instant import Instant
 from wire.load import Ca, Plan, Step
 from wire.message import End, Figures
 from wire.plan import Load, ThroughputPlan
 from wire.slot import Grant, Method
-from wire.transfer import MADE, Purpose, Transfer, TransferOutcome
+from wire.transfer import MADE, Transfer, TransferOutcome
 
 if TYPE_CHECKING:
     from agent.throughput.job import Stage
@@ -38,6 +41,8 @@ _ENDS = {
     TransferOutcome.HUB_UNFIT: End.UNFIT,
 }
 _NOTHING_SENT = frozenset({TransferOutcome.REFUSED, TransferOutcome.UNREACHABLE})
+_LONGEST_NS = 366 * 86_400 * SECOND
+"""A box that was off for longer, or whose clock says so, does not know when it was."""
 _STAGES = {
     "proving": "the box proves itself over loopback",
     "waiting": "round trips without load",
@@ -61,6 +66,7 @@ class Web(NamedTuple):
 
 class _Current(NamedTuple):
     job: Job
+    slot_id: str
     loading_ns: int | None
     """Boot clock at which load began, if it did."""
 
@@ -76,12 +82,13 @@ class Transfers:
         """Load the link within the grant. Raises OSError where no process can be started."""
         from agent.probes.throughput import Means, run
 
-        def at(stage: "Stage") -> None:
-            if stage == "loading":
-                self._current = _Current(job, self._clock.boot_ns())
+        async def at(stage: "Stage") -> None:
             seen.progress(_STAGES[stage])
+            if stage == "loading":
+                self._current = _Current(job, grant.slot_id, self._clock.boot_ns())
+                await seen.loading()
 
-        self._current = _Current(job, None)
+        self._current = _Current(job, grant.slot_id, None)
         means = Means(
             clock=self._clock,
             interface=job.plan.interface,
@@ -97,7 +104,10 @@ class Transfers:
     def _timed(self, transfer: Transfer) -> Transfer:
         """A load that broke off was on the link, too: latency measured meanwhile is not the
         link's."""
-        began_ns = None if self._current is None else self._current.loading_ns
+        if self._current is None:
+            return transfer
+        transfer = msgspec.structs.replace(transfer, slot_id=self._current.slot_id)
+        began_ns = self._current.loading_ns
         if transfer.duration_ns is not None or began_ns is None:
             return transfer
         return msgspec.structs.replace(
@@ -118,18 +128,55 @@ class Transfers:
         made = self._nothing(self._current.job, TransferOutcome.ABORTED, "the agent was stopped")
         return (self._timed(made),)
 
+    def interrupted(self, test: Started) -> Sequence[Record]:
+        """The evidence of a test in which a former life of this program ended without a word."""
+        now = instant(self._clock)
+        begun, loading = test.begun, test.loading
+        ago_ns = _since(loading or begun, now)
+        lasted_ns = None if loading is None else ago_ns
+        if lasted_ns is not None:
+            lasted_ns = min(lasted_ns, round(test.load_s * SECOND))
+        known = "its load began" if loading is not None else "no load had begun"
+        at = datetime.fromtimestamp((loading or begun).wall_ns // SECOND, UTC)
+        note = f"the agent ended in the test without a word; {known}, {at:%Y-%m-%dT%H:%M:%SZ}"
+        return (
+            Transfer(
+                link=test.link,
+                boot_ns=now.boot_ns,
+                direction=test.direction,
+                method=test.method,
+                purpose=test.purpose,
+                outcome=TransferOutcome.ABORTED,
+                slot_id=test.slot_id,
+                ago_ns=ago_ns,
+                duration_ns=lasted_ns,
+                flows=test.flows,
+                cir_bits_per_s=test.cir_bits_per_s,
+                note=note,
+            ),
+        )
+
     def _nothing(self, job: Job, outcome: TransferOutcome, note: str) -> Transfer:
         return Transfer(
             link=job.plan.link,
             boot_ns=self._clock.boot_ns(),
             direction=job.direction,
             method=job.method,
-            purpose=purpose(job),
+            purpose=job.purpose,
             outcome=outcome,
             flows=job.flows,
             cir_bits_per_s=job.cir_ip,
             note=note[:256],
         )
+
+
+def _since(then: Instant, now: Instant) -> int | None:
+    """Nanoseconds from `then` to `now`, across boots by the wall clock; None where that is no
+    answer."""
+    if then.boot_id == now.boot_id:
+        return now.boot_ns - then.boot_ns
+    ago_ns = now.wall_ns - then.wall_ns
+    return ago_ns if 0 <= ago_ns <= _LONGEST_NS else None
 
 
 def _why(job: Job, seen: Cross | None) -> str:
@@ -140,27 +187,22 @@ def _why(job: Job, seen: Cross | None) -> str:
     return "; ".join(told)
 
 
-def purpose(job: Job) -> Purpose:
-    """Why the test is made: what searches, or climbs to the whole CIR, is for acceptance."""
-    if job.order_id is None:
-        return Purpose.PLANNED
-    return Purpose.ORDERED if job.load is Load.FIXED else Purpose.ACCEPTANCE
-
-
 def load_plan(job: Job, bits_per_s: int, web: Web) -> Plan:
     """How the test is made, at `bits_per_s` of IP packets or at most so much."""
     shares = job.steps if job.load is Load.STEPS else ()
     rates = [min(bits_per_s, max(1, round(share * job.cir_ip))) for share in shares]
     ndt7 = job.method is Method.NDT7
+    web_too = job.method in (Method.TCP, Method.NDT7)
     return Plan(
-        purpose=purpose(job),
+        purpose=job.purpose,
         cir_bits_per_s=job.cir_ip,
         steps=tuple(
             Step(bits_per_s=rate, seconds=job.duration_s) for rate in rates or [bits_per_s]
         ),
         search=job.load is Load.SEARCH and job.method is Method.UDP,
         url=web.socket_url if ndt7 else None,
-        ca=web.ca_file or Ca.SYSTEM if ndt7 else Ca.SYSTEM,
+        web=web.url if web_too else None,
+        ca=web.ca_file or Ca.SYSTEM if web_too else Ca.SYSTEM,
     )
 
 

@@ -141,7 +141,7 @@ def finish(link: Link, seen: Showing, runs: tuple[Run, ...], cost: Cost) -> Avai
     with cost.of("degraded"):
         intervals = degraded(plain, seen, TERMS.degraded)
     with cost.of("violations"):
-        violations(seen, intervals, link.period, TERMS.unavailability, TERMS.degraded)
+        violations(seen, intervals, link.period, TERMS)
     with cost.of("outages"):
         found = outages(link.evidence, seen, intervals, TERMS.unavailability)
         flapping(one.start.at_s for one in found if one.state is State.DOWN)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from collector.commands import account, audit, backup, registers, silences, throughput
+from collector.commands import (
+    account,
+    audit,
+    backup,
+    evidence,
+    registers,
+    report,
+    silences,
+    throughput,
+)
 from collector.commands.options import (
     CONFIG,
     JSON,
@@ -263,12 +272,18 @@ for command in (
     account.account,
     registers.maintenance,
     registers.tickets,
+    registers.rebuttal,
     silences.silence_sync,
     audit.outages,
     audit.events,
     audit.delays,
     audit.availability,
     audit.verdict,
+    evidence.evidence,
+    evidence.verify,
+    report.audit,
+    report.audits,
+    report.audit_monthly,
     throughput.test,
     throughput.orders,
     throughput.experiment,

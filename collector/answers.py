@@ -12,7 +12,7 @@ from typing import NamedTuple
 from collector.audit import availability as arithmetic
 from collector.audit.availability import Availability, Budget, Deciding, Kind, Tally
 from collector.audit.calendar import Month, Zone
-from collector.audit.delays import LossClause, RttClause, available, loss
+from collector.audit.delays import DelayClause, LossClause, loss, sample
 from collector.audit.evidence import Span
 from collector.audit.histogram import Histogram
 from collector.audit.intervals import Interval
@@ -20,12 +20,13 @@ from collector.audit.outages import Flapping, flapping
 from collector.audit.provisional import settles
 from collector.audit.states import Cause, Charge, State
 from collector.audit.timeline import showing
+from collector.audit.variation import total, variation
 from collector.audit.violations import Violations, violations
 from collector.contracts import Contract, Contracts, Period
 from collector.inventory import HUB_TARGET, Inventory, Reach
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import SETTLED_AFTER_S, Kept, Lane, OutageStore
-from collector.settle.gather import strip_of
+from collector.settle.gather import loaded_of, strip_of
 
 DAY_S = 86_400
 EDGE_S = 60
@@ -61,10 +62,16 @@ class TargetAnswer(NamedTuple):
     target: str
     reach: Reach
     histogram: Histogram
-    """Of available time."""
+    """Of available time that our own tests did not load."""
     left_out: int
-    """Batches, minutes as a rule, that touch other time."""
-    rtt: RttClause
+    """Batches, minutes as a rule, that touch time that was not available."""
+    masked: int
+    """Batches that touch loaded seconds."""
+    loaded_s: int
+    """Seconds of the month that our own throughput tests loaded."""
+    rtt: DelayClause
+    pdv: DelayClause
+    """Variation of the round trips that came back, over the least of their batch."""
     loss: LossClause
 
 
@@ -182,7 +189,7 @@ class Answers:
 
     def intervals(self, link: str, span: Span) -> list[Interval]:
         """What was judged of the span, in order; what was not is unknown."""
-        return _whole(self._store.intervals(link, span), span)
+        return whole(self._store.intervals(link, span), span)
 
     def events(self, span: Span = FOR_EVER) -> list[Common]:
         """What several links had in common, by its beginning."""
@@ -198,14 +205,16 @@ class Answers:
         wide = Span(span.start_s - EDGE_S, span.end_s + EDGE_S)
         strip = strip_of(self._derived, link, *wide)
         seen = showing(strip, self._derived.hub_off(*wide))
-        intervals = _whole(self._store.intervals(link, wide), wide)
-        return violations(seen, intervals, span, terms.unavailability, terms.degraded)
+        intervals = whole(self._store.intervals(link, wide), wide)
+        loaded = loaded_of(self._derived, link, wide)
+        return violations(seen, intervals, span, terms, loaded)
 
     def delays(self, answer: MonthAnswer) -> list[TargetAnswer]:
         """Round-trip time and loss to every target that is asked by echoes, against the limits."""
         inventory, _ = self._promised()
         link, span = inventory.links[answer.link], answer.found.span
         intervals = self._store.intervals(link.id, span)
+        loaded = loaded_of(self._derived, link.id, Span(span.start_s, span.end_s + EDGE_S))
         told = []
         names = [HUB_TARGET, *(target.name for target in link.targets)]
         for name in names:
@@ -213,16 +222,21 @@ class Answers:
             reach = link.reach_of(name)
             if not batches or reach is None:
                 continue
-            histogram, left = available(batches, intervals)
+            kept = sample(batches, intervals, loaded)
+            histogram = kept.whole
             limit = answer.contract.limits.of(reach)
-            share = limit.rtt_percentile / 100
+            share, pdv_share = limit.rtt_percentile / 100, limit.pdv_percentile / 100
+            spread = total(variation(one) for one in kept.batches)
             told.append(
                 TargetAnswer(
                     target=name,
                     reach=reach,
                     histogram=histogram,
-                    left_out=left,
-                    rtt=RttClause(share, histogram.percentile(share), limit.rtt_s),
+                    left_out=kept.unavailable,
+                    masked=kept.loaded,
+                    loaded_s=sum(one.overlap_s(span) for one in loaded),
+                    rtt=DelayClause(share, histogram.percentile(share), limit.rtt_s),
+                    pdv=DelayClause(pdv_share, spread.percentile(pdv_share), limit.pdv_s),
                     loss=LossClause(
                         loss(histogram),
                         None if limit.loss_ratio is None else Fraction(str(limit.loss_ratio)),
@@ -246,11 +260,22 @@ class Answers:
                 if period.span.start_s < now_s:
                     yield self._month(link, wanted, period, now_s)
 
+    def parts(self, link: str, span: Span, now_s: int) -> Iterator[MonthAnswer]:
+        """The link's periods within the span: the span by month and contract."""
+        _, contracts = self._promised()
+        for month in _months(span, self.zone(link)):
+            for period in contracts.periods(link, month.year, month.number):
+                cut = Span(
+                    max(span.start_s, period.span.start_s), min(span.end_s, period.span.end_s)
+                )
+                if cut.start_s < min(cut.end_s, now_s):
+                    yield self._month(link, month, period._replace(span=cut), now_s)
+
     def _month(self, link: str, month: Month, period: Period, now_s: int) -> MonthAnswer:
         start_s = period.span.start_s
         so_far = Span(start_s, min(period.span.end_s, now_s))
         kept = self._store.intervals(link, Span(start_s - DAY_S, so_far.end_s + DAY_S))
-        tally = Tally.of(_whole(kept, so_far), so_far)
+        tally = Tally.of(whole(kept, so_far), so_far)
         terms = period.contract.terms()
         found = arithmetic.availability(tally, terms)
         judged_s = self._store.judged_until(link)
@@ -274,11 +299,20 @@ class Answers:
         )
 
 
+def _months(span: Span, zone: Zone) -> Iterator[Month]:
+    """The calendar months that touch the span."""
+    at_s = span.start_s
+    while at_s < span.end_s:
+        month = Month.of(at_s, zone)
+        yield month
+        at_s = month.span.end_s
+
+
 def _unknown(start_s: int, end_s: int) -> Interval:
     return Interval(start_s, end_s, State.UNKNOWN, Cause.UNDETERMINED, Charge.UNKNOWN)
 
 
-def _whole(kept: list[Interval], span: Span) -> list[Interval]:
+def whole(kept: list[Interval], span: Span) -> list[Interval]:
     """The intervals, with what is not judged filled in as unknown."""
     whole: list[Interval] = []
     at = min([span.start_s, *(one.start_s for one in kept)])

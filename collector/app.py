@@ -14,6 +14,7 @@ from collector import identity as keys
 from collector import inventory
 from collector.access.store import AccessStore
 from collector.answers import Answers
+from collector.audit.calendar import Month
 from collector.backfill.service import Backfill
 from collector.backfill.store import BackfillStore
 from collector.board import Board
@@ -25,6 +26,7 @@ from collector.fleet import Fleet
 from collector.ingest import Ingest, ReceiptSigner
 from collector.inventory import ReflectorAddress
 from collector.ledger.approvals import Approvals
+from collector.ledger.audits import AuditStore
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import OutageStore
 from collector.ledger.recent import Arrivals
@@ -32,6 +34,9 @@ from collector.ledger.sqlite import SqliteLedger
 from collector.live import Live
 from collector.recent import Recent
 from collector.reflector import Reflector, ReflectorSettings
+from collector.report.gather import AuditMaker
+from collector.report.issue import AuditDesk
+from collector.report.service import AuditService
 from collector.roster import Roster
 from collector.sessions import SessionTable
 from collector.settings import Located
@@ -45,18 +50,21 @@ from collector.slot_desk import Ground, Server, SlotDesk
 from collector.slot_store import SlotStore
 from collector.throughput import SlotEvent, ThroughputServer
 from collector.throughput.ndt7 import Ndt7
+from collector.tree import service as trees
 from collector.watch import Watch
 from collector.web import strangers
 from collector.web.agents import AgentEndpoints
 from collector.web.audit import AuditPages
+from collector.web.audits import AuditDocuments, AuditGround
 from collector.web.board_pages import BoardPages
 from collector.web.discovery import DiscoveryPages
 from collector.web.entry import EntryPages, House
 from collector.web.feed import Feed
 from collector.web.fleet_pages import Boxes, FleetPages
 from collector.web.guard import Guard
+from collector.web.heads import HeadPages
 from collector.web.link_pages import LinkPages, Sources
-from collector.web.month_pages import MonthPages
+from collector.web.month_pages import Document, MonthPages
 from collector.web.operate_pages import OperatePages
 from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
@@ -169,12 +177,12 @@ class Collector:
         )
         self.verdicts = opened(gathering, self.ledger, self.board.verdicts)
         self.judging = VerdictService(self.verdicts, fleet, clock)
+        self.tree = trees.opened(self.ledger, located, self._promised, self.counters, clock)
         self.access, self.guard = self._access(lifecycle)
         self.recent, self.feed = self._views()
-        self.pages = Pages(self.board, self.counters, clock, self.reload, self.guard)
         self._app = self._served(desk, gathering)
-        self.port = settings.http.port
-        self._planned_hour = clock.wall_ns() // HOUR_NS
+        self.auditing = self._audits(derived, kept)
+        self.port, self._planned_hour = settings.http.port, clock.wall_ns() // HOUR_NS
         self._inventory, self.contracts = self._read()
         self._count()
         self.backfill = Backfill(
@@ -210,6 +218,7 @@ class Collector:
 
     def _served(self, desk: Desk, gathering: Gathering) -> web.Application:
         """Everything that is asked over HTTP."""
+        self.pages = Pages(self.board, self.counters, self._clock, self.reload, self.guard)
         app = web.Application(client_max_size=MAX_BATCH_BYTES, middlewares=[self.guard.middleware])
         board, clock, guard, static = self.board, self._clock, self.guard, StaticFiles()
         renderer = Renderer(static, clock)
@@ -250,17 +259,42 @@ class Collector:
             OperatePages(
                 self.ledger.registers, lambda: board.fleet.inventory, renderer, guard, clock
             ),
-            MonthPages(self.answers, lambda: board.fleet.inventory, renderer, clock),
+            MonthPages(
+                self.answers, lambda: board.fleet.inventory, renderer, clock, self._documents
+            ),
             EntryPages(self.access, guard, renderer, clock, house),
             static,
             DiscoveryPages(board, clock),
             VerdictPages(self.verdicts.answers, gathering, clock),
             RunbookPages(),
+            HeadPages(self.tree.store, self.tree.public_key),
         ):
             app.add_routes(pages.routes())
         if self.loads is not None:
             app.add_routes(Ndt7(self.loads).routes())
         return app
+
+    def _documents(self, month: Month) -> list[Document]:
+        """The audits that were issued for a month."""
+        return [
+            Document(one.id, one.scope, one.revision, one.issued_s, one.digest)
+            for one in AuditStore(self.ledger).all()
+            if one.month == str(month)
+        ]
+
+    def _audits(self, derived: DerivedStore, kept: OutageStore) -> AuditService:
+        """The documents that are asked for over HTTP, and those that are made by themselves."""
+        located, clock, settings = self._located, self._clock, self._located.settings.audit
+        maker = AuditMaker(self.ledger, derived, kept, self._promised)
+        ground = AuditGround(
+            AuditDesk(maker, AuditStore(self.ledger), settings.freeze_after_days),
+            settings,
+            located.file.parent,
+            clock,
+            self.guard,
+        )
+        self._app.add_routes(AuditDocuments(ground).routes())
+        return AuditService(located, maker, lambda: self._inventory, clock)
 
     def _reflector_address(self) -> ReflectorAddress:
         stamp = self._located.settings.stamp
@@ -391,9 +425,12 @@ class Collector:
                 "settling": self.settling.run,
                 "hub's journal": self.settling.keep_alive,
                 "verdicts": self.judging.run,
+                "audits": self.auditing.run,
                 "watch": self._watch.run,
                 "last day": self.recent.run,
                 "feed": self.feed.run,
+                "tree": self.tree.service.run,
+                "witnesses": self.tree.witnesses.run,
                 "refresh": lambda: every(REFRESH_S, self._refresh),
                 "slots": lambda: every(SLOTS_S, self.slots.turn),
                 **self.backfill.tasks(),

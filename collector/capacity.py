@@ -124,18 +124,33 @@ def bufferbloat(rise_ns: float) -> str:
 # --- responsiveness (draft-ietf-ippm-responsiveness)
 
 
+def responses(transfer: Transfer) -> Responses | None:
+    """Response times under load, by the record's inputs; None where there are not all.
+
+    Foreign: new TCP connections, their TLS where the hub has it, and requests for one octet on
+    them; of a record without such requests, datagrams beside the load, which see no HTTP server.
+    Loaded: requests on the load's own connection; of a record without them, its RTT by TCP_INFO,
+    as the draft has it for connections that cannot be shared. What got no answer says nothing.
+    """
+    if transfer.method not in (Method.TCP, Method.NDT7):
+        return None
+    flows = [one for flow in transfer.tcp for one in flow.rtt_ns]
+    own = _known_ms(transfer.own_load_ns) or _known_ms(flows)
+    shakes = _known_ms(transfer.connect_load_ns)
+    asked = _known_ms(transfer.http_load_ns) or _known_ms(loaded_rtts_ns(transfer))
+    if not (own and shakes and asked):
+        return None
+    return Responses(shakes, _known_ms(transfer.tls_load_ns), asked, own)
+
+
+def _known_ms(times_ns: Sequence[int | None]) -> list[float]:
+    return [one / 1e6 for one in times_ns if one is not None]
+
+
 def responsiveness(transfer: Transfer) -> float | None:
-    """RPM by the record's inputs: the load's own RTT (TCP_INFO) as the loaded request, new TCP
-    connections and datagrams beside it as the foreign ones. A lower bound of effort, and an upper
-    bound of what a browser would see: no TLS, no HTTP server."""
-    if transfer.method is not Method.TCP:
-        return None
-    own = [one / 1e6 for flow in transfer.tcp for one in flow.rtt_ns if one is not None]
-    shakes = [one / 1e6 for one in transfer.connect_load_ns if one is not None]
-    beside = [one / 1e6 for one in loaded_rtts_ns(transfer)]
-    if not (own and shakes and beside):
-        return None
-    return formulas.responsiveness(Responses(shakes, (), beside, own)).rpm
+    """Round trips per minute under load; None where the record has not the inputs."""
+    found = responses(transfer)
+    return None if found is None else formulas.responsiveness(found).rpm
 
 
 # --- users' own traffic (RFC 2863 counters of their router)

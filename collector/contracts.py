@@ -80,6 +80,11 @@ class Limit(Term, frozen=True, kw_only=True):
     loss_ratio: Ratio | None = None
     """Round-trip loss (RFC 6673)."""
 
+    @property
+    def promises(self) -> bool:
+        """Whether anything of it is a promise."""
+        return any(one is not None for one in (self.rtt_s, self.pdv_s, self.loss_ratio))
+
 
 class Limits(Term, frozen=True, kw_only=True):
     """Limits per class of target."""

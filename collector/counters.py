@@ -124,6 +124,30 @@ class Counters:
         )
 
         self._slots(f"{prefix}_slots")
+        self._tree(f"{prefix}_tree")
+
+    def _tree(self, prefix: str) -> None:
+        """The tree of all that was received, and who else knows its heads."""
+        self.tree_leaves = Gauge(
+            f"{prefix}_leaves",
+            "Batches and register entries that the newest head covers.",
+            registry=self.registry,
+        )
+        self.head_signed_at = Gauge(
+            f"{prefix}_head_timestamp_seconds",
+            "When the newest tree head was signed; one is due each hour. 0 before the first.",
+            registry=self.registry,
+        )
+        self.head_stamped_at = Gauge(
+            f"{prefix}_head_stamped_timestamp_seconds",
+            "When the newest head was signed that an authority has timestamped; 0 for none.",
+            registry=self.registry,
+        )
+        self.head_mailed_at = Gauge(
+            f"{prefix}_head_mailed_timestamp_seconds",
+            "When the newest head was signed that every address was sent; 0 for none.",
+            registry=self.registry,
+        )
 
     def _slots(self, prefix: str) -> None:
         """Throughput slots."""

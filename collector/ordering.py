@@ -189,8 +189,33 @@ def experiment(to: Way, body: dict[str, Any], *, wait: bool, as_json: bool) -> i
         json.dump(told, sys.stdout, indent=1)
         sys.stdout.write("\n")
     elif told["pairs"]:
-        Console().print(_pairs(told["pairs"]))
+        show_pairs(told)
     return 0 if not wait or told["state"] == "done" else 1
+
+
+def show_pairs(told: dict[str, Any]) -> None:
+    """Print an experiment's pairs, and what they show."""
+    Console().print(_pairs(told["pairs"]))
+    if told.get("result") is not None:
+        Console().print(_shows(told["result"]), highlight=False, soft_wrap=True)
+
+
+_SHARING = {
+    "oversubscribed": "the sites share less than was promised",
+    "not_shown": "it is not shown that the sites share less than was promised",
+    "not_exact": "no finding: too few pairs, one order only, or less than promised even alone",
+}
+
+
+def _shows(result: dict[str, Any]) -> str:
+    """What the pairs show; ratios are of the promised rates."""
+    found = result["sharing"] == "oversubscribed"
+    shared = f", 1:{result['contention']:.2f}" if found else ""
+    return (
+        f"{_SHARING[result['sharing']]}: alone {result['solo_ratio']:.3f}, together"
+        f" {result['ratio']:.3f} of what was promised{shared}; less together in"
+        f" {result['wins']} of {result['repeats']} pairs, p = {result['p']:.2g}"
+    )
 
 
 def _pairs(pairs: list[dict[str, Any]]) -> Table:

@@ -64,18 +64,21 @@ class Told:
     document: str | None
 
 
-def _recorded(by: str | None) -> Recorded:
+def said_by(by: str | None) -> Recorded:
+    """Who says something now."""
     user = os_user()
     return Recorded(by or user, user, SystemClock().wall_ns())
 
 
-def _inventory(located: Located) -> Inventory:
+def inventory_of(located: Located) -> Inventory:
+    """Nodes and links of these settings. Raises SettingsError."""
     settings = located.settings
     return inventory.read(located.path(settings.nodes_file), located.path(settings.links_file))
 
 
 @contextmanager
-def _registers(located: Located) -> Iterator[Registers]:
+def opened(located: Located) -> Iterator[Registers]:
+    """The registers, while the block lasts. Raises LedgerError."""
     ledger = SqliteLedger(located.data_dir / "ledger.db")
     try:
         yield ledger.registers
@@ -89,11 +92,11 @@ def _registers(located: Located) -> Iterator[Registers]:
 def add(config: Path, told: Told, by: str | None, *, as_json: bool) -> None:
     """Record a window. Raises SettingsError, LedgerError or ValueError."""
     located = read(config)
-    known = _inventory(located)
+    known = inventory_of(located)
     check_scope(told.scope, known)
     notice = notice_of(told)
-    with _registers(located) as registers:
-        entry = registers.add_maintenance(notice, _recorded(by))
+    with opened(located) as registers:
+        entry = registers.add_maintenance(notice, said_by(by))
     rows = [_entry_row(entry)]
     if as_json:
         tables.show(rows, as_json=True)
@@ -109,7 +112,7 @@ def add(config: Path, told: Told, by: str | None, *, as_json: bool) -> None:
 
 
 def check_scope(scope: Scope, known: Inventory) -> None:
-    """Raises ValueError unless some link fits all that is given."""
+    """Raises ValueError unless it names links that there are."""
     if scope == Scope():
         raise ValueError("whose? expected --link, --pop, --provider or --district")
     links = list(known.links.values())
@@ -162,8 +165,8 @@ def cancel(config: Path, entry: int, reason: str, by: str | None) -> None:
     """Record that a window holds no longer. Raises SettingsError, LedgerError or ValueError."""
     if not reason.strip():
         raise ValueError("--reason: empty, expected words")
-    with _registers(read(config)) as registers:
-        registers.cancel_maintenance(entry, reason, _recorded(by))
+    with opened(read(config)) as registers:
+        registers.cancel_maintenance(entry, reason, said_by(by))
     sys.stdout.write(f"maintenance entry {entry} is cancelled; it stays in the list\n")
 
 
@@ -173,13 +176,13 @@ def list_maintenance(config: Path, *, link: str | None, as_json: bool) -> None:
     Raises SettingsError, LedgerError or ValueError.
     """
     located = read(config)
-    with _registers(located) as registers:
+    with opened(located) as registers:
         entries = registers.maintenance()
     row = _entry_row if as_json else _entry_cells
     if link is None:
         tables.show([row(entry) for entry in entries], as_json=as_json)
         return
-    known = _inventory(located)
+    known = inventory_of(located)
     if link not in known.links:
         raise ValueError(f"--link: no link {link!r}; known: {', '.join(known.links) or 'none'}")
     about = covering(entries, known.links[link], known)
@@ -246,10 +249,10 @@ def _entry_row(entry: Entry) -> dict[str, Any]:
         "approved_by": notice.approved_by,
         "reason": notice.reason,
         "document": notice.document,
-        **_who(entry.recorded),
+        **who(entry.recorded),
         "cancelled": None
         if cancelled is None
-        else {"reason": cancelled.reason, **_who(cancelled.recorded)},
+        else {"reason": cancelled.reason, **who(cancelled.recorded)},
     }
 
 
@@ -274,7 +277,8 @@ def _entry_cells(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _who(recorded: Recorded) -> dict[str, Any]:
+def who(recorded: Recorded) -> dict[str, Any]:
+    """Who put a row into a register, for programs."""
     return {
         "recorded_by": recorded.by,
         "os_user": recorded.os_user,
@@ -290,18 +294,18 @@ def import_tickets(
 ) -> None:
     """Take a provider's list. Raises SettingsError, LedgerError, OSError or ValueError."""
     located = read(config)
-    known = _inventory(located)
+    known = inventory_of(located)
     providers = sorted({link.provider for link in known.links.values()})
     if provider is not None and provider not in providers:
         there = ", ".join(providers) or "none"
         raise ValueError(f"--provider: no provider {provider!r}; known: {there}")
     data = _bytes(file)
-    recorded = _recorded(by)
+    recorded = said_by(by)
     how = Reading(file=str(file), provider=provider, zone=zone, now_s=recorded.wall_ns // SECOND_NS)
     listed = parse(data, how, known)
     digest = hashlib.sha256(data).digest()
     said = Import(0, file.name, digest, provider, zone, len(listed.tickets), recorded)
-    with _registers(located) as registers:
+    with opened(located) as registers:
         taken = registers.import_tickets(said, listed.tickets)
         first = registers.imports()[taken.id]
     if listed.ignored_columns:
@@ -329,7 +333,7 @@ def _said(taken: Taken, first: Import, zone: Zone) -> str:
 
 def list_tickets(config: Path, *, link: str | None, as_json: bool) -> None:
     """Print all revisions of all tickets. Raises SettingsError or LedgerError."""
-    with _registers(read(config)) as registers:
+    with opened(read(config)) as registers:
         revisions, imports = registers.tickets(), registers.imports()
     chosen = [one for one in revisions if link in (None, one.ticket.link)]
     newest = {one.ticket[:3]: one.revision for one in chosen}
@@ -349,7 +353,7 @@ def _ticket_row(one: Revision, taken: Import, newest: bool) -> dict[str, Any]:
         "import": taken.id,
         "file": taken.file,
         "sha256": taken.digest.hex(),
-        **_who(taken.recorded),
+        **who(taken.recorded),
     }
 
 

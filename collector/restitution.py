@@ -1,11 +1,13 @@
 """What a provider gives back for downtime (restitusi): one rule per practice that was found.
 
-The rules are the closed set of methodology 1.2. Amounts are exact fractions of a rupiah until
-`payable` rounds once, at the end, as the contract says. Which seconds are charged is decided
-elsewhere; for the bounds of a credit, ask with the bounds of the seconds.
+A rule is a function in `RULES`, by its id; it gives the amount with the arithmetic that an auditor
+can repeat. Amounts are exact fractions of a rupiah until `payable` rounds once, at the end, as the
+contract says. Which seconds are charged is decided elsewhere; for the bounds of a credit, ask with
+the bounds of the seconds.
 """
 
 import math
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from fractions import Fraction
 from itertools import pairwise
@@ -90,72 +92,205 @@ class Account(NamedTuple):
     period_s: int
     """The part of it under this contract; the month itself where the contract did not change."""
     outages_s: tuple[int, ...]
-    """Charged seconds of every counted outage."""
+    """Charged seconds of every counted outage within the period."""
     excluded_s: int = 0
     """Excluded seconds of the period; availability is over the rest."""
     all_paths_s: int | None = None
     """Charged seconds in which all links of the node were down; None where that is not known."""
+    lengths_s: tuple[int, ...] = ()
+    """How long each of the outages was as a whole, its parts beyond the period included; as
+    `outages_s` where none are given. A floor asks for this length."""
 
     @property
     def down_s(self) -> int:
         """Charged seconds."""
         return sum(self.outages_s)
 
+    @property
+    def counted_s(self) -> int:
+        """Seconds of the period that are not excluded."""
+        return self.period_s - self.excluded_s
+
     def longer_than(self, floor_s: int) -> int:
         """Charged seconds of the outages that are longer than this."""
-        return sum(one for one in self.outages_s if one > floor_s)
+        lengths = self.lengths_s or self.outages_s
+        return sum(
+            one for one, whole in zip(self.outages_s, lengths, strict=True) if whole > floor_s
+        )
 
     def availability(self, down_s: int) -> Fraction:
         """Share of the time that was not excluded in which the link was not charged as down."""
-        asked = self.period_s - self.excluded_s
-        return 1 - Fraction(down_s, asked) if asked else Fraction(1)
+        return 1 - Fraction(down_s, self.counted_s) if self.counted_s else Fraction(1)
 
 
-def credit(terms: Restitution, fee: int, target: float, account: Account) -> Fraction | None:
-    """Rupiah to give back, exact; None where the rule asks for something that is not known.
+class Asked(NamedTuple):
+    """What a rule is asked about."""
+
+    terms: Restitution
+    fee: int
+    """Of the month, rupiah."""
+    promised: Fraction
+    """Availability."""
+    account: Account
+
+
+class Working(NamedTuple):
+    """An amount and how it came about."""
+
+    formula: str
+    """Of the values' names, with + - * / ( ), max and ceil; empty where nothing is computed."""
+    values: Mapping[str, Fraction]
+    """Rupiah, seconds (`_s`) and shares. Every name of the formula is here, in its order."""
+    amount: Fraction | None
+    """Rupiah, exact; None where the rule asks for something that is not known."""
+
+
+def _values(asked: Asked, **more: Fraction | int) -> dict[str, Fraction]:
+    told: dict[str, Fraction | int] = {"fee_rupiah": asked.fee, **more}
+    return {name: Fraction(value) for name, value in told.items()}
+
+
+def _lin(asked: Asked) -> Working:
+    account = asked.account
+    values = _values(asked, down_s=account.down_s, month_s=account.month_s)
+    amount = Fraction(asked.fee * account.down_s, account.month_s)
+    return Working("fee_rupiah * down_s / month_s", values, amount)
+
+
+def _beyond(asked: Asked) -> Fraction:
+    """Seconds of downtime beyond what the target allows."""
+    account = asked.account
+    return max(Fraction(0), account.down_s - (1 - asked.promised) * account.period_s)
+
+
+def _lin_exc(asked: Asked) -> Working:
+    account = asked.account
+    values = _values(
+        asked,
+        down_s=account.down_s,
+        target=asked.promised,
+        period_s=account.period_s,
+        month_s=account.month_s,
+    )
+    formula = "fee_rupiah * max(0, down_s - (1 - target) * period_s) / month_s"
+    return Working(formula, values, asked.fee * _beyond(asked) / account.month_s)
+
+
+def _beibi(asked: Asked) -> Working:
+    account, promised = asked.account, asked.promised
+    if not promised:
+        # promised 0 promises nothing, and nothing is owed for it
+        return Working("", {}, Fraction(0))
+    values = _values(asked, down_s=account.down_s, month_s=account.month_s, target=promised)
+    amount = asked.fee * account.down_s / (account.month_s * promised)
+    return Working("fee_rupiah * down_s / (month_s * target)", values, amount)
+
+
+def _esj300(asked: Asked) -> Working:
+    account = asked.account
+    long_s = account.longer_than(ESJ_FLOOR_S)
+    values = _values(asked, long_down_s=long_s, month_s=account.month_s)
+    amount = Fraction(asked.fee * long_s, account.month_s)
+    return Working("fee_rupiah * long_down_s / month_s", values, amount)
+
+
+def _starlink(asked: Asked) -> Working:
+    account = asked.account
+    long_s = account.longer_than(STARLINK_FLOOR_S)
+    availability = account.availability(long_s)
+    share = STARLINK_SHARE if availability < STARLINK_TARGET else Fraction(0)
+    values = _values(
+        asked,
+        share=share,
+        availability=availability,
+        long_down_s=long_s,
+        counted_s=account.counted_s,
+    )
+    return Working("fee_rupiah * share", values, asked.fee * share)
+
+
+def _tier(asked: Asked) -> Working:
+    account = asked.account
+    availability = account.availability(account.down_s)
+    share = next(
+        Fraction(str(one.fee_ratio))
+        for one in asked.terms.tiers
+        if availability >= Fraction(str(one.availability))
+    )
+    values = _values(
+        asked,
+        share=share,
+        availability=availability,
+        down_s=account.down_s,
+        counted_s=account.counted_s,
+    )
+    return Working("fee_rupiah * share", values, asked.fee * share)
+
+
+def _djawa(asked: Asked) -> Working:
+    account = asked.account
+    blocks = math.ceil(_beyond(asked) / DAY_S)
+    values = _values(
+        asked,
+        down_s=account.down_s,
+        target=asked.promised,
+        period_s=account.period_s,
+        day_s=DAY_S,
+        month_s=account.month_s,
+    )
+    formula = (
+        "2 * fee_rupiah * day_s / month_s * ceil(max(0, down_s - (1 - target) * period_s) / day_s)"
+    )
+    return Working(formula, values, 2 * Fraction(asked.fee * DAY_S, account.month_s) * blocks)
+
+
+def _palapa(asked: Asked) -> Working:
+    account = asked.account
+    if account.all_paths_s is None:
+        return Working("", {}, None)
+    availability = account.availability(account.all_paths_s)
+    counts = availability < asked.promised
+    values = _values(
+        asked,
+        all_paths_down_s=account.all_paths_s if counts else 0,
+        month_s=account.month_s,
+        availability=availability,
+        target=asked.promised,
+    )
+    amount = Fraction(asked.fee * account.all_paths_s, account.month_s) if counts else Fraction(0)
+    return Working("fee_rupiah * all_paths_down_s / month_s", values, amount)
+
+
+def _none(asked: Asked) -> Working:
+    return Working("", {}, Fraction(0))
+
+
+RULES: Mapping[Rule, Callable[[Asked], Working]] = {
+    Rule.LIN: _lin,
+    Rule.LIN_EXC: _lin_exc,
+    Rule.BEIBI: _beibi,
+    Rule.ESJ300: _esj300,
+    Rule.STARLINK: _starlink,
+    Rule.TIER: _tier,
+    Rule.DJAWA: _djawa,
+    Rule.PALAPA: _palapa,
+    Rule.NONE: _none,
+}
+"""A new rule is a member of Rule, a function, and a line here."""
+
+
+def working(terms: Restitution, fee: int, target: float, account: Account) -> Working:
+    """Rupiah to give back, with the arithmetic.
 
     `fee` is the month's in rupiah, `target` the promised availability.
     """
     # As written: 0.995 is 199/200 here, not the nearest double.
-    promised = Fraction(str(target))
-    if terms.rule is Rule.PALAPA:
-        return _palapa(fee, promised, account)
-    if terms.rule is Rule.TIER:
-        return fee * _tier(terms.tiers, account)
-    return _plain(terms.rule, fee, promised, account)
+    return RULES[terms.rule](Asked(terms, fee, Fraction(str(target)), account))
 
 
-def _plain(rule: Rule, fee: int, promised: Fraction, account: Account) -> Fraction:
-    beyond = max(Fraction(0), account.down_s - (1 - promised) * account.period_s)
-    if rule is Rule.LIN:
-        return Fraction(fee * account.down_s, account.month_s)
-    if rule is Rule.LIN_EXC:
-        return fee * beyond / account.month_s
-    if rule is Rule.BEIBI:
-        # promised 0 promises nothing, and nothing is owed for it
-        return fee * account.down_s / (account.month_s * promised) if promised else Fraction(0)
-    if rule is Rule.ESJ300:
-        return Fraction(fee * account.longer_than(ESJ_FLOOR_S), account.month_s)
-    if rule is Rule.STARLINK:
-        availability = account.availability(account.longer_than(STARLINK_FLOOR_S))
-        return fee * STARLINK_SHARE if availability < STARLINK_TARGET else Fraction(0)
-    if rule is Rule.DJAWA:
-        return 2 * Fraction(fee * DAY_S, account.month_s) * math.ceil(beyond / DAY_S)
-    return Fraction(0)
-
-
-def _tier(tiers: tuple[Tier, ...], account: Account) -> Fraction:
-    availability = account.availability(account.down_s)
-    share = next(t.fee_ratio for t in tiers if availability >= Fraction(str(t.availability)))
-    return Fraction(str(share))
-
-
-def _palapa(fee: int, promised: Fraction, account: Account) -> Fraction | None:
-    if account.all_paths_s is None:
-        return None
-    if account.availability(account.all_paths_s) >= promised:
-        return Fraction(0)
-    return Fraction(fee * account.all_paths_s, account.month_s)
+def credit(terms: Restitution, fee: int, target: float, account: Account) -> Fraction | None:
+    """Rupiah to give back, exact; None where the rule asks for something that is not known."""
+    return working(terms, fee, target, account).amount
 
 
 def payable(amount: Fraction, rounding: Rounding) -> int:

@@ -7,16 +7,19 @@ collector/contracts.py), because they change every week and this file does not.
 import ipaddress
 import ssl
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from collector.access import webconfig
+from collector.report.settings import AuditSettings
+from collector.sections import Section
 from runtime.settings import SettingsError, load
 
 CONTRACTS_FILE = "contracts.yaml"
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
+MAIL_ADDRESS = r"^[^@\s<>,]+@[^@\s<>,]+\Z"
 
 
 def check_literal(address: str) -> None:
@@ -25,10 +28,6 @@ def check_literal(address: str) -> None:
         ipaddress.ip_address(address)
     except ValueError as error:
         raise ValueError(f"address {address!r}: expected a literal IPv4 or IPv6 address") from error
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One block of a settings file."""
 
 
 class HttpSettings(Section, frozen=True, kw_only=True):
@@ -133,6 +132,45 @@ class BasicAuth(Section, frozen=True, kw_only=True):
     """Relative to the settings file; its first line is the password."""
 
 
+class SmtpSettings(Section, frozen=True, kw_only=True):
+    """The server that takes the collector's mail."""
+
+    host: Annotated[str, msgspec.Meta(min_length=1)]
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """How the way to the server is secured: from the beginning (tls, usually port 465), on asking
+    (starttls), or not at all, for a server on this machine."""
+    sender: Annotated[str, msgspec.Meta(pattern=MAIL_ADDRESS)]
+    """Address from which the mail is sent."""
+    auth: BasicAuth | None = None
+    """Name and password, where the server asks for them."""
+    ca_file: str | None = None
+    """PEM certificates that sign the server's own, besides the machine's."""
+    timeout_s: Positive = 30.0
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that it names."""
+        auth = () if self.auth is None else (self.auth.password_file,)
+        return (*auth, *(() if self.ca_file is None else (self.ca_file,)))
+
+
+class HeadSettings(Section, frozen=True, kw_only=True):
+    """Who else gets to know the hourly tree heads (docs/evidence-v1.md)."""
+
+    timestamp_url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s]+\Z")] | None = None
+    """Of a time-stamping authority that speaks RFC 3161 over HTTP."""
+    timestamp_ca_file: str | None = None
+    """PEM certificates of the authority's root: an answer that they do not sign is not kept."""
+    mail_to: tuple[Annotated[str, msgspec.Meta(pattern=MAIL_ADDRESS)], ...] = ()
+    """Who is sent every head, by mail: the providers, and whoever else should be able to say what
+    the collector held."""
+
+    def __post_init__(self) -> None:
+        if (self.timestamp_url is None) != (self.timestamp_ca_file is None):
+            raise ValueError("timestamp_url and timestamp_ca_file go together")
+
+
 HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]+\Z")]
 LabelName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*\Z")]
 _OWN_HEADERS = frozenset({"content-type", "content-encoding", "content-length", "host"})
@@ -146,8 +184,8 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     """By which its progress is remembered: a new name begins anew."""
     url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s]+\Z")]
     """Of its remote write receiver, such as http://127.0.0.1:9090/api/v1/write."""
-    headers: dict[HeaderName, str] = {}
-    header_files: dict[HeaderName, str] = {}
+    headers: dict[HeaderName, str] = msgspec.field(default_factory=dict)
+    header_files: dict[HeaderName, str] = msgspec.field(default_factory=dict)
     """Headers whose values are the first lines of files, for secrets."""
     basic_auth: BasicAuth | None = None
     ca_file: str | None = None
@@ -158,7 +196,7 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     """Most samples in one request."""
     timeout_s: Positive = 30.0
     """An endpoint that has not answered by then is tried again."""
-    labels: dict[LabelName, str] = {}
+    labels: dict[LabelName, str] = msgspec.field(default_factory=dict)
     """Added to every series."""
 
     def __post_init__(self) -> None:
@@ -240,10 +278,16 @@ class CollectorSettings(Section, frozen=True, kw_only=True):
     """An agent not heard by the reflector for this long is silent (its link UNKNOWN)."""
     backfill: tuple[EndpointSettings, ...] = ()
     """Where settled series are sent to; nowhere by default."""
+    smtp: SmtpSettings | None = None
+    """By which server mail is sent; none by default."""
+    heads: HeadSettings = HeadSettings()
     alertmanager: AlertmanagerSettings | None = None
     """Who is told of maintenance windows; nobody by default."""
+    audit: AuditSettings = AuditSettings()
 
     def __post_init__(self) -> None:
+        if self.heads.mail_to and self.smtp is None:
+            raise ValueError("heads.mail_to needs smtp, the server that takes the mail")
         names = [one.name for one in self.backfill]
         for k, name in enumerate(names):
             if name in names[:k]:
@@ -294,6 +338,19 @@ def _check_ca(place: str, file: Path) -> None:
         raise SettingsError(f"{place}: {file}: expected certificates in PEM form") from error
 
 
+def _check_witnesses(file: Path, located: Located) -> None:
+    smtp, ca_file = located.settings.smtp, located.settings.heads.timestamp_ca_file
+    for name in () if smtp is None else smtp.files:
+        if not located.path(name).is_file():
+            raise SettingsError(f"{file}: smtp: no file {located.path(name)}")
+    if smtp is not None and smtp.ca_file is not None:
+        _check_ca(f"{file}: smtp.ca_file", located.path(smtp.ca_file))
+    if ca_file is not None:
+        if not located.path(ca_file).is_file():
+            raise SettingsError(f"{file}: heads: no file {located.path(ca_file)}")
+        _check_ca(f"{file}: heads.timestamp_ca_file", located.path(ca_file))
+
+
 def check_alertmanager(located: Located, settings: AlertmanagerSettings) -> None:
     """Raises SettingsError where a file that it names is not there, or no certificates."""
     for name in settings.files:
@@ -303,7 +360,10 @@ def check_alertmanager(located: Located, settings: AlertmanagerSettings) -> None
         _check_ca(f"{located.file}: alertmanager.ca_file", located.path(settings.ca_file))
 
 
-def _check_web_config(located: Located) -> None:
+def _check_web(located: Located) -> None:
+    for name in (located.settings.http.cert_file, located.settings.http.key_file):
+        if name is not None and not located.path(name).is_file():
+            raise SettingsError(f"{located.file}: http: no file {located.path(name)}")
     file = located.web_config_file
     if file is None:
         return
@@ -322,12 +382,13 @@ def read(file: Path, web_config: Path | None = None) -> Located:
         http = msgspec.structs.replace(settings.http, web_config_file=str(web_config.resolve()))
         settings = msgspec.structs.replace(settings, http=http)
     located = Located(settings, file.resolve())
-    for name in (located.settings.http.cert_file, located.settings.http.key_file):
-        if name is not None and not located.path(name).is_file():
-            raise SettingsError(f"{file}: http: no file {located.path(name)}")
-    _check_web_config(located)
+    _check_web(located)
+    _check_witnesses(file, located)
     if located.settings.alertmanager is not None:
         check_alertmanager(located, located.settings.alertmanager)
+    for name in located.settings.audit.files:
+        if not located.path(name).is_file():
+            raise SettingsError(f"{file}: audit: no file {located.path(name)}")
     for k, endpoint in enumerate(located.settings.backfill):
         for name in endpoint.files:
             if not located.path(name).is_file():

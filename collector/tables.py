@@ -249,9 +249,13 @@ def delays(config: Path, wanted: Wanted) -> None:
                 "median": _milliseconds(row["p50_s"]),
                 "95 %": _milliseconds(row["p95_s"]),
                 "99 %": _milliseconds(row["p99_s"]),
+                "PDV": _milliseconds(row["pdv_high_s"]),
                 "RTT limit": _milliseconds(row["rtt_limit_s"]),
+                "PDV limit": _milliseconds(row["pdv_limit_s"]),
                 "RTT": row["rtt_verdict"] or "",
+                "variation": row["pdv_verdict"] or "",
                 "losses": row["loss_verdict"] or "",
+                "tests": f"{row['loaded_s']} s",
             }
             for row in rows
         ],

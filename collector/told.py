@@ -83,6 +83,7 @@ def violations(found: Violations) -> dict[str, Any]:
         "severely_violated_ratio": _ratio(found.severe_ratio),
         "consecutive_loss_runs": found.consecutive,
         "micro_outages": [_span(Span(one.start_s, one.end_s)) for one in found.micro],
+        "loaded_s": found.loaded_s,
     }
 
 
@@ -106,11 +107,17 @@ def delays(one: TargetAnswer) -> dict[str, Any]:
         "loss_limit": _ratio(one.loss.limit),
         "loss_verdict": one.loss.judgement,
         "batches_left_out": one.left_out,
+        "batches_loaded": one.masked,
+        "loaded_s": one.loaded_s,
         "rtt_percentile": 100 * one.rtt.share,
         "rtt_limit_s": one.rtt.limit_s,
         "rtt_verdict": one.rtt.judgement,
+        "pdv_percentile": 100 * one.pdv.share,
+        "pdv_limit_s": one.pdv.limit_s,
+        "pdv_verdict": one.pdv.judgement,
     }
     row["rtt_low_s"], row["rtt_high_s"] = _between(one.rtt.found)
+    row["pdv_low_s"], row["pdv_high_s"] = _between(one.pdv.found)
     for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
         _, row[f"{name}_s"] = _between(one.histogram.percentile(share))
     return row

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from collector.audit import daily, words
-from collector.audit.calendar import Month, Zone
+from collector.audit.calendar import Month, parse_window
 from collector.audit.daily import Part
 from collector.audit.phrases import Language
 from collector.ledger.verdicts import Kept, VerdictStore
@@ -67,19 +67,6 @@ class VerdictAnswers:
         zone = self._gathering.zone(link)
         wanted = Month.of(now_s, zone) if month is None else Month.parse(month, zone)
         return self._gathering.trials(link, wanted.span)
-
-
-def parse_window(text: str) -> date:
-    """The local day after the last one judged. Raises ValueError that tells the form."""
-    try:
-        if len(text) == len("2026-10-15"):
-            return date.fromisoformat(text)
-        month = Month.parse(text, Zone.WIB).next
-        return date(month.year, month.number, 1)
-    except ValueError:
-        raise ValueError(
-            f"window {text!r}: expected a month such as 2026-10, or a day such as 2026-10-15"
-        ) from None
 
 
 # --- plain forms --------------------------------------------------------------------------
@@ -156,6 +143,7 @@ def test(one: Trial, zone: str) -> dict[str, Any]:
         "loss_ratio": one.loss_ratio,
         "rtt_idle_s": one.idle_rtt_s,
         "rtt_load_s": one.loaded_rtt_s,
+        "rpm": one.rpm,
         "counts": one.counts and one.drawn,
         "reason": one.reason or ("" if one.drawn else "at no time drawn by lot"),
     }

@@ -96,7 +96,11 @@ def terms(told: Mapping[str, Any]) -> Terms:
         as_of=day("as_of"),
         plan=Plan(minimum_peak=1 if told["low_budget"] else daily.MINIMUM_PEAK),
         circumstances=Circumstances(**vouched),
-        rebuttal=Rebuttal(day("delivered")),
+        rebuttal=Rebuttal(
+            delivered=day("delivered"),
+            answered=day("answered"),
+            objection_open=told["objection"],
+        ),
     )
 
 

@@ -80,7 +80,11 @@ if [ -n "$programs" ]; then
     ln -s "$programs/$one" "$release/bin/$one"
   done
 else
-  "$here/deploy/system-packages.sh" python3-venv
+  # A collector's audits are laid out with Pango.
+  pdf="libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core"
+  [ "$role" = collector ] || pdf=""
+  # shellcheck disable=SC2086 # several packages, or none
+  "$here/deploy/system-packages.sh" python3-venv $pdf
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
     || fail "python3 is older than 3.11: Debian 12 or newer is expected"
   echo "Installing pantau $version with its packages into $release"

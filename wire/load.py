@@ -71,7 +71,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Ca(StrEnum):
-    """Whose certificate an ndt7 server must have."""
+    """Whose certificate an ndt7 server, or the hub's HTTP port, must have."""
 
     SYSTEM = "system"
     NOBODY = "nobody"
@@ -97,8 +97,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Length of the box's proof; 0 leaves it out, and then the box proves nothing."""
     url: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
     """ndt7: the server's `ws://` or `wss://` address without a path."""
+    web: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
+    """TCP, ndt7: the hub's own `http://` or `https://` address, for small requests beside the
+    load; None: none are made."""
     ca: Annotated[str, msgspec.Meta(max_length=1024)] = Ca.SYSTEM
-    """ndt7 over TLS: `system`, `nobody`, or a file of PEM certificates."""
+    """Over TLS: `system`, `nobody`, or a file of PEM certificates."""
 
     def __post_init__(self) -> None:
         if self.search and len(self.steps) != 1:

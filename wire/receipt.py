@@ -29,9 +29,13 @@ class Receipt(NamedTuple):
     batch_digest: bytes
     received_wall_ns: int
 
+    def pack(self) -> bytes:
+        """The bytes that are signed, after a context of their own."""
+        return _LAYOUT.pack(MAGIC, *self)
+
     def sign(self, key: Ed25519PrivateKey) -> bytes:
         """The receipt's bytes: layout, then signature."""
-        packed = _LAYOUT.pack(MAGIC, *self)
+        packed = self.pack()
         return packed + key.sign(_CONTEXT + packed)
 
 

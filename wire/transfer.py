@@ -21,6 +21,8 @@ BIN_NS = 100_000_000
 MAX_BINS = 3000
 """Five minutes of 100 ms; longer tests have wider bins, so that a record fits into a batch."""
 MAX_SAMPLES = 1024
+MAX_REQUESTS = 256
+"""Small requests beside the load, of each kind."""
 MAX_STEPS = 1024
 MAX_FLOWS = 16
 MAX_READINGS = 8
@@ -29,6 +31,7 @@ Span = Annotated[int, msgspec.Meta(ge=0, le=MAX_NS)]
 Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Column = Annotated[list[Count], msgspec.Meta(max_length=MAX_BINS)]
 RttColumn = Annotated[list[RttNs | None], msgspec.Meta(max_length=MAX_SAMPLES)]
+RequestColumn = Annotated[list[RttNs | None], msgspec.Meta(max_length=MAX_REQUESTS)]
 DelayColumn = Annotated[
     list[Annotated[int, msgspec.Meta(ge=0, le=2**40)] | None],
     msgspec.Meta(max_length=MAX_SAMPLES),
@@ -195,8 +198,12 @@ class Transfer(
     purpose: Purpose
     outcome: TransferOutcome
     slot_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")] | None = None
+    ago_ns: Span | None = None
+    """So long before `boot_ns` the load began, or was about to, where a later life of the agent
+    tells of a test that its end has stopped: by the boot clock, of another boot by the wall
+    clock. None: `boot_ns` is when it began."""
     duration_ns: Span | None = None
-    """How long load was offered."""
+    """How long load was offered; with `ago_ns` the most that it can have been."""
     flows: Annotated[int, msgspec.Meta(ge=1, le=MAX_FLOWS)] = 1
     cir_bits_per_s: Rate | None = None
     """What the plan took for the link's CIR, of IP packets."""
@@ -227,6 +234,14 @@ class Transfer(
     rtt_interval_ns: Span | None = None
     connect_load_ns: RttColumn = []
     """TCP handshakes during the load (the kernel's SYN to SYN/ACK), about one in each 100 ms."""
+    tls_load_ns: RequestColumn = []
+    """TLS handshakes on fresh connections to the hub's HTTP port beside the load, each divided by
+    the round trips that its version takes; None: it failed, or not within 2 s."""
+    http_load_ns: RequestColumn = []
+    """On the same connections, from asking for one octet to having it."""
+    own_load_ns: RequestColumn = []
+    """Requests on the load's own connection, behind what it holds: a WebSocket's ping to its
+    pong; None: no answer before the end."""
     tcp: Annotated[tuple[Flow, ...], msgspec.Meta(max_length=MAX_FLOWS)] = ()
     headers: Headers | None = None
     cpe: Annotated[tuple[Reading, ...], msgspec.Meta(max_length=MAX_READINGS)] = ()

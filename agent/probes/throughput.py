@@ -23,7 +23,7 @@ from wire.transfer import MAX_READINGS, Transfer, TransferOutcome
 
 Counters = Callable[[], Awaitable[Reading | None]]
 """Reads the customer's router now; None where it has none or it does not answer."""
-Progress = Callable[[Stage], None]
+Progress = Callable[[Stage], Awaitable[None]]
 
 _COMMAND = [sys.executable, "-P", "-m", "agent.throughput.worker"]
 """-P: what lies in the working folder is not imported."""
@@ -51,6 +51,10 @@ async def run(grant: Grant, plan: Plan, means: Means) -> Transfer:
     Cancelled, it ends the test and says nothing.
     """
     return await _Run(Job(grant=grant, plan=plan, interface=means.interface), means).to_its_end()
+
+
+async def _told(progress: Progress, stage: Stage) -> None:
+    await progress(stage)
 
 
 class _Run:
@@ -99,10 +103,13 @@ class _Run:
     async def _at(self, line: Line) -> None:
         if line.stage is None:
             return
-        if self._progress is not None:
-            self._progress(line.stage)
-        if line.stage in (Stage.LOADING, Stage.ENDING):
-            await self._count()
+        counts = line.stage in (Stage.LOADING, Stage.ENDING)
+        # Neither waits for the other: a router may be silent, and a disk slow.
+        async with asyncio.TaskGroup() as group:
+            if self._progress is not None:
+                group.create_task(_told(self._progress, line.stage), name="throughput progress")
+            if counts:
+                group.create_task(self._count(), name="throughput counters")
 
     async def _count(self) -> None:
         if self._counters is None or len(self._readings) >= MAX_READINGS:

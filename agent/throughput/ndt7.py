@@ -15,21 +15,26 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
-from agent.throughput import outcomes
+from agent.throughput import outcomes, requests
 from agent.throughput.job import Job, Stage
 from runtime.clock import SECOND, Clock
 from runtime.load import channel, ndt7, options, tcp_info
 from runtime.load.channel import Closed, Rejected
 from runtime.load.counting import Bins
+from runtime.load.room import room
 from runtime.load.tcp_info import TcpInfo
 from runtime.version import VERSION
 from wire.load import Ca
 from wire.slot import Direction
-from wire.transfer import Box, Flow, Headers, Transfer, TransferOutcome
+from wire.transfer import MAX_REQUESTS, Box, Flow, Headers, Transfer, TransferOutcome
 
 _POLL_S = 0.025
 _HANDSHAKE_S = 10.0
 _RTT_EVERY = 4
+_PING_S = 0.1
+_PING_RATIO = 0.001
+_PING_BITS = 8 * 240
+"""A ping and its pong, each with TCP, TLS and WebSocket around it, and their acknowledgements."""
 _decoder: msgspec.json.Decoder[ndt7.Measurement] = msgspec.json.Decoder(ndt7.Measurement)
 
 
@@ -60,9 +65,13 @@ class _Client:
         self._rtts: list[int | None] = []
         self._congestion = ""
         self._ip_bytes = 20
+        self._asked: requests.Requests | None = None
+        self._pinged_ns: list[int] = []
+        self._pongs: list[int | None] = []
 
     async def run(self, box: Box) -> Transfer:
         """Connect, load, judge."""
+        self._asked = await asyncio.to_thread(requests.beside, self._job, self._clock)
         connector = aiohttp.TCPConnector(socket_factory=self._socket)
         async with (
             aiohttp.ClientSession(connector=connector) as session,
@@ -78,13 +87,43 @@ class _Client:
             self._congestion = tcp_info.congestion(sock)
             self._begin_ns = self._clock.boot_ns()
             self._stage(Stage.LOADING)
-            async with _beside(self._poll(sock)):
+            async with _beside(self._poll(sock)), _beside(self._ping(ws)), self._asking():
                 with contextlib.suppress(TimeoutError):  # after 13 s either end may go
                     async with asyncio.timeout(ndt7.LONGEST_S):
-                        await (self._download(ws) if self._down else self._upload(ws))
-            end_ns = self._clock.boot_ns()
-            self._stage(Stage.ENDING)
+                        await (self._download(ws) if self._down else self._upload(ws, sock))
+                end_ns = self._clock.boot_ns()
+                self._stage(Stage.ENDING)
         return self._transfer(box, min(end_ns - self._begin_ns, self._longest_ns()))
+
+    @contextlib.asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """Have requests on connections of their own go on while the block does."""
+        if self._asked is None:
+            yield
+            return
+        self._asked.start()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self._asked.stop)
+
+    async def _ping(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        """Ask on the load's own connection, behind what it holds."""
+        plan = self._job.plan
+        rate = plan.cir_bits_per_s or plan.most_bits_per_s
+        interval_s = max(_PING_S, _PING_BITS / (_PING_RATIO * rate), plan.seconds / MAX_REQUESTS)
+        await asyncio.sleep(requests.settled_s(plan.seconds))
+        while len(self._pinged_ns) < MAX_REQUESTS:
+            number = len(self._pinged_ns)
+            self._pinged_ns.append(self._clock.boot_ns())
+            self._pongs.append(None)
+            await ws.ping(number.to_bytes(4, "big"))
+            await asyncio.sleep(interval_s)
+
+    def _pong(self, said: bytes) -> None:
+        number = int.from_bytes(said, "big")
+        if len(said) == 4 and number < len(self._pongs) and self._pongs[number] is None:
+            self._pongs[number] = self._clock.boot_ns() - self._pinged_ns[number]
 
     def _socket(self, address: tuple[Any, ...]) -> socket.socket:
         """A socket that leaves the right way, in packets as long as the plan's."""
@@ -123,6 +162,7 @@ class _Client:
                     headers=headers,
                     max_msg_size=ndt7.LARGEST_MESSAGE + 1,
                     ssl=_tls(plan.ca),
+                    autoping=False,
                 )
         except aiohttp.WSServerHandshakeError as error:
             raise Rejected(f"HTTP status {error.status}") from error
@@ -141,18 +181,25 @@ class _Client:
 
     async def _download(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         async for message in ws:
-            self._hear(message)
+            if message.type is aiohttp.WSMsgType.PING:
+                await ws.pong(message.data)
+            elif message.type is aiohttp.WSMsgType.PONG:
+                self._pong(message.data)
+            else:
+                self._hear(message)
 
-    async def _upload(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+    async def _upload(self, ws: aiohttp.ClientWebSocketResponse, sock: socket.socket) -> None:
         size, sent = ndt7.FIRST_MESSAGE, 0
+        longest = ndt7.largest(max(1, self._job.grant.most_bits_per_s // 8))
         message = bytes(options.noise(size))
         until_ns = self._begin_ns + self._longest_ns()
         async with _beside(self._download(ws)) as hearing:
             with contextlib.suppress(ConnectionError, aiohttp.ClientError):
                 while self._clock.boot_ns() < until_ns and not ws.closed:
+                    await room(sock)
                     await ws.send_bytes(message)
                     sent += size
-                    if (bigger := ndt7.next_size(size, sent)) != size:
+                    if (bigger := ndt7.next_size(size, sent, longest)) != size:
                         size, message = bigger, bytes(options.noise(bigger))
             # The server ends the test; what it counts until then is heard.
             await hearing
@@ -200,6 +247,10 @@ class _Client:
             duration_ns=duration_ns,
             bin_ns=bins.width_ns,
             octets=bins.octets,
+            connect_load_ns=[] if self._asked is None else self._asked.connect_ns,
+            tls_load_ns=[] if self._asked is None else self._asked.tls_ns,
+            http_load_ns=[] if self._asked is None else self._asked.http_ns,
+            own_load_ns=self._pongs,
             tcp=(flow,),
             headers=Headers(ip=self._ip_bytes, transport=header, packet=mss + whole),
             box=box,
@@ -268,8 +319,4 @@ def _ns(us: int | None) -> int | None:
 
 
 def _tls(ca: str) -> ssl.SSLContext | bool:
-    if ca == Ca.SYSTEM:
-        return True
-    if ca == Ca.NOBODY:
-        return False
-    return ssl.create_default_context(cafile=ca)
+    return ca != Ca.NOBODY if ca in tuple(Ca) else requests.tls(ca)

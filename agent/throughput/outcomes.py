@@ -99,6 +99,8 @@ def transfer(job: Job, box: Box, measured: Measured) -> Transfer:
         rtt_load_ns=measured.rtt_load_ns,
         rtt_interval_ns=measured.rtt_interval_ns,
         connect_load_ns=measured.connect_ns,
+        tls_load_ns=measured.tls_ns,
+        http_load_ns=measured.http_ns,
         tcp=measured.flows,
         headers=headers,
         box=_with_cpu(box, measured.box_cpu_ratio),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from agent.throughput import requests
 from agent.throughput.job import Job, Stage
 from runtime.clock import SECOND, Clock
 from runtime.load import channel as control
@@ -55,6 +56,8 @@ class Measured(NamedTuple):
     rtt_load_ns: list[int | None]
     rtt_interval_ns: int
     connect_ns: list[int | None]
+    tls_ns: list[int | None]
+    http_ns: list[int | None]
     flows: tuple[Flow, ...]
     hub: HubLoad
     box_cpu_ratio: float | None
@@ -140,7 +143,7 @@ class SlotTest:
     """One test, from the first frame to the last."""
 
     def __init__(self, job: Job, clock: Clock, stage: Callable[[Stage], None]) -> None:
-        self._grant, self._plan = job.grant, job.plan
+        self._job, self._grant, self._plan = job, job.grant, job.plan
         self._clock, self._stage = clock, stage
         self._way = way_to(job.grant.address, job.grant.port, job.interface)
         self._open: list[socket.socket] = []
@@ -260,10 +263,14 @@ class SlotTest:
         name = host.interface_to(self._way.family, self._grant.address)
         before = host.busy(name)
         shakes = _Handshakes(self._way, self._clock, self._interval_s(_SHAKE_BITS, BIN_NS / SECOND))
+        tcp = test.order.method is Method.TCP
+        asked = requests.beside(self._job, self._clock) if tcp else None
         begin_ns = self._clock.boot_ns()
         pinger.loaded(begin_ns, self._interval_s(_PING_BITS, self._plan.ping_interval_s))
-        if test.order.method is Method.TCP:
+        if tcp:
             shakes.start()
+        if asked is not None:
+            asked.start()
         self._stage(Stage.LOADING)
         made = _Loaded(test, self._tag, packet_bytes, socks)
         try:
@@ -274,8 +281,10 @@ class SlotTest:
                 counted = None
         finally:
             self._stage(Stage.ENDING)
-            if test.order.method is Method.TCP:
+            if tcp:
                 shakes.stop()
+            if asked is not None:
+                asked.stop()
             idle, loaded = pinger.stop()
         after = host.busy(name)
         if counted is None:
@@ -290,6 +299,8 @@ class SlotTest:
             rtt_load_ns=loaded[: -(-sent.duration_ns // pinger.interval_ns)],
             rtt_interval_ns=pinger.interval_ns,
             connect_ns=shakes.rtt_ns,
+            tls_ns=[] if asked is None else asked.tls_ns,
+            http_ns=[] if asked is None else asked.http_ns,
             flows=_joined(sent.flows, counted.flows),
             hub=hub,
             box_cpu_ratio=host.cpu_ratio(before, after),

@@ -86,6 +86,7 @@ class Deed(StrEnum):
     APPROVE = "approve"
     REVOKE = "revoke"
     RELOAD = "reload"
+    AUDIT_ISSUE = "audit_issue"
 
 
 class Account(NamedTuple):

@@ -80,3 +80,20 @@ class Month(NamedTuple):
         after = self.next
         first, last = date(self.year, self.number, 1), date(after.year, after.number, 1)
         return Span(self.zone.midnight_s(first), self.zone.midnight_s(last))
+
+
+def parse_window(text: str) -> date:
+    """The look of a window: a month such as 2026-10 is judged at its end, a day such as
+    2026-10-15 before it ends. Returns the local day after the last one judged.
+
+    Raises ValueError that tells the form.
+    """
+    try:
+        if len(text) == len("2026-10-15"):
+            return date.fromisoformat(text)
+        month = Month.parse(text, Zone.WIB).next
+        return date(month.year, month.number, 1)
+    except ValueError:
+        raise ValueError(
+            f"window {text!r}: expected a month such as 2026-10, or a day such as 2026-10-15"
+        ) from None

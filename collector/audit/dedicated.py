@@ -28,6 +28,7 @@ from collector.audit.findings import (
     Look,
     Obstacle,
     Pending,
+    Rebuttal,
     Rejected,
     Rejection,
     Shortfall,
@@ -267,12 +268,18 @@ def _pending(one: _Evidence, found: _Conclusion, look: Look) -> tuple[Pending, .
     if any(gate.shown is Shown.NOT_SHOWN for gate in _spoken_for(one, found.rule)):
         waits.append(Pending.GATES)
     if found.finding is Finding.NOT_DEDICATED:
-        rebuttal = one.case.rebuttal
-        days = timedelta(days=REBUTTAL_DAYS)
-        if rebuttal.delivered is None or look.as_of < rebuttal.delivered + days:
-            waits.append(Pending.REBUTTAL)
-        if rebuttal.objection_open:
-            waits.append(Pending.OBJECTION)
+        waits += _unheard(one.case.rebuttal, look.as_of)
+    return tuple(waits)
+
+
+def _unheard(rebuttal: Rebuttal, as_of: date) -> tuple[Pending, ...]:
+    """What of the provider's say is still to be waited for on the day of the audit."""
+    delivered, days = rebuttal.delivered, timedelta(days=REBUTTAL_DAYS)
+    waited = delivered is not None and as_of >= delivered + days
+    heard = waited or rebuttal.answered is not None or rebuttal.heard is not None
+    waits = [] if heard else [Pending.REBUTTAL]
+    if rebuttal.objection_open:
+        waits.append(Pending.OBJECTION)
     return tuple(waits)
 
 
@@ -380,4 +387,5 @@ def _verdict(one: _Evidence, family: Family, look: Look) -> Verdict:
         together=case.together,
         used=_used(one),
         rates=rates_of(found.rule, _tests_an_evening(one)),
+        rebuttal=case.rebuttal,
     )

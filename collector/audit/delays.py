@@ -1,8 +1,9 @@
 """Round-trip time and loss of a month against the contract's limits, clause by clause. Pure.
 
 Limits hold in available time (MEF 10.2.1): a batch, a minute as a rule, that touches time in which
-the link was not up is left out. Of a time only its bucket is known, so a limit within the bucket
-of the percentile decides nothing.
+the link was not up is left out, and so is one that touches seconds which our own throughput tests
+loaded. Of a time only its bucket is known, so a limit within the bucket of the percentile decides
+nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from collector.audit.availability import Judgement
+from collector.audit.evidence import Span
 from collector.audit.histogram import Between, Histogram, merge
 from collector.audit.intervals import Interval
 from collector.audit.states import State
@@ -19,8 +21,8 @@ BATCH_S = 60
 """How far a batch reaches, as a rule."""
 
 
-class RttClause(NamedTuple):
-    """A percentile of the round-trip times and its limit."""
+class DelayClause(NamedTuple):
+    """A percentile of the round-trip times, or of their variation, and its limit."""
 
     share: float
     found: Between | None
@@ -55,25 +57,57 @@ class LossClause(NamedTuple):
         return Judgement.MET if self.found <= self.limit else Judgement.BREACHED
 
 
-def available(
-    batches: Iterable[tuple[int, Histogram]], intervals: Sequence[Interval]
-) -> tuple[Histogram, int]:
-    """All batches in available time as one, and how many were left out; both in time's order."""
+class Sample(NamedTuple):
+    """What of a month's batches speaks for the limits."""
+
+    batches: tuple[Histogram, ...]
+    """In time's order."""
+    unavailable: int
+    """Left out: they touch time in which the link was not up, or not judged."""
+    loaded: int
+    """Left out: they touch seconds that our own tests loaded."""
+
+    @property
+    def whole(self) -> Histogram:
+        """All of them as one."""
+        return merge(self.batches)
+
+
+def sample(
+    batches: Iterable[tuple[int, Histogram]],
+    intervals: Sequence[Interval],
+    loaded: Sequence[Span] = (),
+) -> Sample:
+    """The batches that speak for the limits; all arguments in time's order."""
     kept: list[Histogram] = []
-    left = at = 0
+    unavailable = masked = at = beside = 0
     for begin_s, histogram in batches:
+        end_s = begin_s + BATCH_S
         while at < len(intervals) and intervals[at].end_s <= begin_s:
             at += 1
+        while beside < len(loaded) and loaded[beside].end_s <= begin_s:
+            beside += 1
         touched = []
         for one in intervals[at:]:
-            if one.start_s >= begin_s + BATCH_S:
+            if one.start_s >= end_s:
                 break
             touched.append(one.state in _AVAILABLE)
-        if touched and all(touched):
-            kept.append(histogram)
+        if not touched or not all(touched):
+            unavailable += 1
+        elif beside < len(loaded) and loaded[beside].start_s < end_s:
+            masked += 1
         else:
-            left += 1
-    return merge(kept), left
+            kept.append(histogram)
+    return Sample(tuple(kept), unavailable, masked)
+
+
+def always_speaks(span: Span, intervals: Iterable[Interval], loaded: Iterable[Span]) -> bool:
+    """Whether every batch that begins in the span speaks for the limits."""
+    wide = Span(span.start_s, span.end_s + BATCH_S - 1)
+    up_s = sum(
+        wide.overlap_s(Span(one.start_s, one.end_s)) for one in intervals if one.state in _AVAILABLE
+    )
+    return up_s == wide.length_s and not any(wide.overlap_s(one) for one in loaded)
 
 
 def loss(histogram: Histogram) -> Fraction | None:

@@ -17,7 +17,7 @@ from collector.audit.shaping import Burst, Shaping
 from collector.audit.stability import Stability
 from collector.audit.together import Together
 
-METHOD = "dedicated-1"
+METHOD = "dedicated-2"
 """Changes whenever a verdict on the same input may change."""
 
 
@@ -41,7 +41,7 @@ class Pending(StrEnum):
     """What a preliminary finding waits for."""
 
     REBUTTAL = "rebuttal"
-    """the provider has not had the raw data for 14 days"""
+    """the provider has not had the raw data for 14 days and has not answered"""
     OBJECTION = "objection"
     """the provider objected and nobody has settled it"""
     GATES = "gates"
@@ -56,6 +56,11 @@ class Rebuttal(msgspec.Struct, frozen=True):
     delivered: date | None = None
     """When it received the raw data."""
     objection_open: bool = False
+    answered: date | None = None
+    """When it answered, whatever it said: it need not be waited for any longer."""
+    heard: date | None = None
+    """Since when it had its say, as the register of hearings tells: by its answer, or by the time
+    that it had. None: not by then, or by the day of the audit."""
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -237,3 +242,5 @@ class Verdict(msgspec.Struct, frozen=True):
     used: Used
     rates: tuple[SimulatedRate, ...]
     """Simulated error rates that must be quoted with the finding."""
+    rebuttal: Rebuttal = Rebuttal()
+    """Whether the provider had its say; verdicts of method dedicated-1 do not tell."""

@@ -9,10 +9,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 SCHEMA = 5
 _NS = 1_000_000_000
+_Value = TypeVar("_Value", int, float)
 
 
 def bucket(seconds: float, schema: int = SCHEMA) -> int:
@@ -32,6 +33,17 @@ def upper(index: int, schema: int = SCHEMA) -> float:
     """The bucket's upper bound, seconds; its lower one is that of the bucket before."""
     whole, part = divmod(index, 1 << schema)
     return math.ldexp(2.0 ** (part / (1 << schema)), whole)
+
+
+def ranked(counts: Mapping[_Value, int], share: float, beyond: int = 0) -> _Value | None:
+    """The value of the nearest rank among those counted and `beyond` larger ones; None where it
+    is one of these. At least one is counted."""
+    rank = max(1, math.ceil(share * (sum(counts.values()) + beyond) - 1e-9))
+    for value in sorted(counts):
+        rank -= counts[value]
+        if rank <= 0:
+            return value
+    return None
 
 
 class Between(NamedTuple):
@@ -62,12 +74,10 @@ class Histogram:
         """Nearest rank, lost packets last; None for an empty sample."""
         if not self.sent:
             return None
-        rank = max(1, math.ceil(share * self.sent - 1e-9))
-        for index in sorted(self.counts):
-            rank -= self.counts[index]
-            if rank <= 0:
-                return Between(upper(index - 1), upper(index))
-        return Between(math.inf, math.inf)
+        index = ranked(self.counts, share, self.lost)
+        if index is None:
+            return Between(math.inf, math.inf)
+        return Between(upper(index - 1), upper(index))
 
 
 def of_ns(rtts_ns: Iterable[int], lost: int = 0) -> Histogram:

@@ -6,8 +6,9 @@ counting: a link that carries a test is up, and one that breaks under a load wit
 not excused.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import pairwise
+from typing import NamedTuple
 
 from collector.audit.evidence import Span
 from wire.transfer import NOT_MADE, Transfer, TransferOutcome
@@ -16,26 +17,32 @@ SECOND = 1_000_000_000
 DRAIN_NS = 2 * SECOND
 """After the load: queues on the way run empty, and a packet sent into them may take as long as a
 probe waits for it."""
+LONGEST_NS = 3600 * SECOND
+"""No grant is longer: a record that claims more masks no more."""
 _NO_LOAD = NOT_MADE | {TransferOutcome.REFUSED, TransferOutcome.UNREACHABLE}
 
 
-def loaded_spans(
-    transfers: Iterable[Transfer], wall_ns_of: Callable[[Transfer], tuple[int, int] | None]
-) -> tuple[Span, ...]:
-    """The seconds of one link that limits of delay and loss leave out, joined and in order.
+class Load(NamedTuple):
+    """A Transfer on the calendar."""
 
-    `wall_ns_of` gives UTC nanoseconds of a Transfer's `boot_ns` and the bound on their error, by
-    which a span grows at both ends; None where nobody knows, and such a test masks nothing.
-    Transfers that put nothing on the link mask nothing.
+    transfer: Transfer
+    begin_ns: int
+    """UTC nanoseconds of its `boot_ns`."""
+    error_ns: int
+    """Bound on their error."""
+
+
+def loaded_spans(loads: Iterable[Load]) -> tuple[Span, ...]:
+    """The seconds of one link that limits of delay and loss leave out, joined and in order; each
+    wider by the error at both ends. Transfers that put nothing on the link mask nothing.
     """
     found = []
-    for one in transfers:
-        placed = None if one.outcome in _NO_LOAD else wall_ns_of(one)
-        if placed is None or one.duration_ns is None:
+    for one, begin_ns, error_ns in loads:
+        if one.outcome in _NO_LOAD or one.duration_ns is None:
             continue
-        begin_ns, error_ns = placed
         start_s = (begin_ns - error_ns) // SECOND
-        end_s = -(-(begin_ns + one.duration_ns + DRAIN_NS + error_ns) // SECOND)
+        load_ns = min(one.duration_ns, LONGEST_NS)
+        end_s = -(-(begin_ns + load_ns + DRAIN_NS + error_ns) // SECOND)
         found.append(Span(start_s, end_s))
     return _joined(sorted(found))
 

@@ -4,6 +4,9 @@ All of it is counted inside available time only, as G.826 and MEF 10.3 have it: 
 and nobody's maintenance. Beside the outages stand the counts of RFC 9544: a violated interval (VI)
 is a bad interval of the unavailability rule, a severely violated one (SVI) a window of the degraded
 rule above its threshold, each with its share (VIR, SVIR) of those in available time.
+
+Seconds that our own throughput tests loaded are left out of all of it: what is lost beside a test
+is our doing. Outages know no such excuse.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +18,7 @@ import numpy.typing as npt
 
 from collector.audit.evidence import Span
 from collector.audit.intervals import Interval
-from collector.audit.rules import DegradedRule, UnavailabilityRule
+from collector.audit.rules import DegradedRule, Terms, UnavailabilityRule
 from collector.audit.states import Charge, State
 from collector.audit.strip import Lengths
 from collector.audit.timeline import Rows, Showing, Shown, heads, rows
@@ -53,6 +56,8 @@ class Violations(NamedTuple):
     """Windows that hold available time."""
     micro: tuple[Micro, ...]
     """By where they begin."""
+    loaded_s: int = 0
+    """Available seconds left out because our own tests loaded the link."""
 
     @property
     def violated_ratio(self) -> Fraction | None:
@@ -76,6 +81,7 @@ def total(parts: Iterable[Violations]) -> Violations:
         severe=sum(one.severe for one in each),
         windows=sum(one.windows for one in each),
         micro=tuple(micro for one in each for micro in one.micro),
+        loaded_s=sum(one.loaded_s for one in each),
     )
 
 
@@ -83,12 +89,15 @@ def violations(
     seen: Showing,
     intervals: Sequence[Interval],
     span: Span,
-    unavailability: UnavailabilityRule,
-    rule: DegradedRule,
+    terms: Terms,
+    loaded: Sequence[Span] = (),
 ) -> Violations:
     """Counts within `span`. `seen` and `intervals` reach 30 s beyond it where more is known, so
-    that what crosses its edges is counted once."""
-    up = _available(intervals)
+    that what crosses its edges is counted once. `loaded` are in order and apart."""
+    unavailability, rule = terms.unavailability, terms.degraded
+    size, whole = unavailability.bin_s, _available(intervals)
+    # An interval of which a part was loaded tells nothing either.
+    up = _without(whole, [Span(a // size * size, -(-b // size) * size) for a, b in loaded])
     cuts = np.append(up.ravel(), span)
     found = rows(seen, unavailability, cuts)
     inside = _within(found.starts, span)
@@ -113,15 +122,20 @@ def violations(
         severe=int(((severe >= first) & (severe < last)).sum()),
         windows=_windows(up, rule.window_s, first, last),
         micro=tuple(map(Micro, micro.starts.tolist(), micro.ends.tolist(), micro.counts.tolist())),
+        loaded_s=_length(whole, span) - _length(up, span),
     )
 
 
 def degraded(
-    intervals: Sequence[Interval], seen: Showing, rule: DegradedRule
+    intervals: Sequence[Interval],
+    seen: Showing,
+    rule: DegradedRule,
+    loaded: Sequence[Span] = (),
 ) -> tuple[Interval, ...]:
     """The intervals with UP made DEGRADED in each window, aligned to multiples of its length since
-    1970, in which more than the threshold's share of the known available seconds was lost."""
-    up = _available(intervals)
+    1970, in which more than the threshold's share of the known available seconds was lost; without
+    those that were `loaded`, which are in order and apart."""
+    up = _without(_available(intervals), loaded)
     each = rows(seen, _EVERY_SECOND, up.ravel())
     asked = (each.kinds != Shown.NOTHING) & _covered(each.starts, up)
     severe = _severe(each.taken(asked & (each.kinds == Shown.BAD)), each.taken(asked), rule)
@@ -169,6 +183,34 @@ def _available(intervals: Iterable[Interval]) -> Lengths:
             found[np.append(apart, True)[: len(found)], 1],
         )
     )
+
+
+def _without(up: Lengths, loaded: Iterable[Span]) -> Lengths:
+    """The spans of `up` with `loaded` cut out of them; both in order and apart."""
+    kept: list[tuple[int, int]] = []
+    cuts = list(loaded)
+    if not cuts:
+        return up
+    at = 0
+    for start_s, end_s in up.tolist():
+        while at < len(cuts) and cuts[at].end_s <= start_s:
+            at += 1
+        low = start_s
+        for cut in cuts[at:]:
+            if cut.start_s >= end_s:
+                break
+            if low < cut.start_s:
+                kept.append((low, cut.start_s))
+            low = max(low, cut.end_s)
+        if low < end_s:
+            kept.append((low, end_s))
+    return np.array(kept, np.int64).reshape(-1, 2)
+
+
+def _length(spans: Lengths, span: Span) -> int:
+    """Seconds of the spans within `span`."""
+    inside = np.minimum(spans[:, 1], span.end_s) - np.maximum(spans[:, 0], span.start_s)
+    return int(inside.clip(0).sum())
 
 
 def _within(at: Lengths, span: Span) -> npt.NDArray[np.bool_]:

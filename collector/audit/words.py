@@ -143,6 +143,19 @@ def _standing(verdict: Verdict, words: Words) -> list[str]:
             for one in verdict.pending
         ]
         lines.append(words.say("preliminary", pending="; ".join(texts)))
+    return lines + _heard(verdict, words)
+
+
+def _heard(verdict: Verdict, words: Words) -> list[str]:
+    """What the provider was given and answered, where the link is accused."""
+    if verdict.finding is not Finding.NOT_DEDICATED:
+        return []
+    told, lines = verdict.rebuttal, []
+    if told.delivered is not None:
+        lines.append(words.say("rebuttal.delivered", day=told.delivered))
+    if told.answered is not None:
+        said = words.say("rebuttal.objection" if told.objection_open else "rebuttal.closed")
+        lines.append(words.say("rebuttal.answered", day=told.answered, said=said))
     return lines
 
 

@@ -51,8 +51,9 @@ def events(config: Path, month: str | None, as_json: bool) -> None:
 def delays(config: Path, link: str | None, month: str | None, as_json: bool) -> None:
     """Show a month's round-trip times and losses by target, against the contract's limits.
 
-    Of available time only: minutes that touch an outage are left out. Lost packets are infinitely
-    late; times are known to 2 %.
+    Of available time only: minutes that touch an outage are left out, and those that our own
+    throughput tests loaded (`tests`, seconds). PDV is the variation over the least of each minute
+    ("jitter", RFC 5481). Lost packets are infinitely late; times are known to 2 %.
     """
     from collector import tables
 
@@ -129,6 +130,12 @@ def availability(config: Path, link: str | None, month: str | None, as_json: boo
     help="When the provider received the raw data; it has 14 days to answer.",
 )
 @click.option(
+    "--answered",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="When it answered: then nobody waits for the 14 days.",
+)
+@click.option("--objection", is_flag=True, help="It objected, and nobody has settled that yet.")
+@click.option(
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Day of the audit; by default --until."
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs: all numbers.")
@@ -184,6 +191,8 @@ _WITH_FILE = frozenset(
         "low_budget",
         "vouch",
         "delivered",
+        "answered",
+        "objection",
         "as_of",
     }
 )

@@ -6,7 +6,7 @@ DERIVED_VERSION, and the next start reads everything anew.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import apsw
 import msgspec
@@ -48,6 +48,12 @@ _MARGIN_S = 300
 _PACK_LEVEL = 1
 """Anchors asked every ten seconds make a thousand runs an hour, all alike: 20 times smaller."""
 
+_DELAYS = (
+    "SELECT d.at_s, d.counts, d.lost FROM delay d JOIN placement p ON p.batch_id=d.batch_id"
+    " WHERE d.link=? AND d.target=? AND d.at_s>=? AND d.at_s<? AND p.placed_by<>'received'"
+    " ORDER BY d.at_s"
+)
+
 _counts_encode = msgspec.msgpack.Encoder().encode
 _counts_decode = msgspec.msgpack.Decoder(dict[int, int]).decode
 
@@ -81,6 +87,13 @@ def _soil(db: apsw.Connection, link: str, from_s: int, to_s: int, margin_s: int)
             " start_s=min(start_s, ?3), end_s=max(end_s, ?4)",
             (link, hour, max(low, hour * HOUR_S), min(high, (hour + 1) * HOUR_S)),
         )
+
+
+def _forget(db: apsw.Connection, link: str, from_s: int, to_s: int) -> None:
+    """Sums of the hours that these seconds of a link touch hold no longer (ledger/hours.py)."""
+    hours = (link, from_s // HOUR_S, to_s // HOUR_S)
+    for table in ("delay_hour", "evidence_hour"):
+        db.execute(f"DELETE FROM {table} WHERE link=? AND hour>=? AND hour<=?", hours)
 
 
 def _margin_s(placement: Placement) -> int:
@@ -156,6 +169,7 @@ def _replace(db: apsw.Connection, header: Header, anchor: Anchor) -> None:
     ).fetchall()
     for batch_id, link, target, view, *spans in stretches:
         _soil(db, link, spans[0], spans[1], _MARGIN_S)
+        _forget(db, link, min(spans), max(spans))
         if spans[:2] != spans[2:]:
             _soil(db, link, spans[2], spans[3], _MARGIN_S)
             db.execute(
@@ -202,6 +216,16 @@ class DerivedStore:
         value = self._ledger.rows("SELECT value FROM meta WHERE key='derived_batch'")[0][0]
         return int.from_bytes(value, "big")
 
+    def unread_before(self, agent_ids: Sequence[bytes], end_s: int) -> int:
+        """Batches of these agents that were not derived from yet and tell of seconds before."""
+        marks = ",".join("?" * len(agent_ids))
+        row = self._ledger.rows(
+            "SELECT count(*) FROM batch b JOIN placement p ON p.batch_id=b.id WHERE b.id>?"
+            f" AND (b.last_boot_ns + p.offset_ns) / ? < ? AND b.agent_id IN ({marks})",
+            (self._cursor(), NS, end_s, *agent_ids),
+        )[0]
+        return int(row[0])
+
     def unread(self, limit: int) -> list[Unread]:
         """The next batches to derive from, in the order of their arrival."""
         rows = self._ledger.rows(
@@ -233,6 +257,7 @@ class DerivedStore:
     def _keep(self, db: apsw.Connection, one: Derived) -> None:
         batch_id, batch, _, placement = one.unread
         header, offset_ns = batch.header, placement.offset_ns
+        touched: dict[str, list[int]] = {}
         for s in one.stretches:
             from_s = (s.first_boot_ns + offset_ns) // NS
             to_s = (s.last_boot_ns + offset_ns) // NS
@@ -241,12 +266,15 @@ class DerivedStore:
                 (batch_id, *s[:-1], from_s, to_s, pack_beats(s.beats)),
             )
             _soil(db, s.link, from_s, to_s, _margin_s(placement))
+            touched.setdefault(s.link, []).extend((from_s, to_s))
+        for link, ends in touched.items():
+            _forget(db, link, min(ends), max(ends))
         for link, sample in one.samples:
             db.execute(
                 "INSERT OR IGNORE INTO sample VALUES (?,?,?,?,?,?,?)", (batch_id, link, *sample)
             )
-            if sample.kind != TRANSFER:
-                _wait(db, link, Span(sample.at_s, sample.at_s + 1))
+            # A throughput test tells nothing of seconds, but some are masked by it.
+            _wait(db, link, Span(sample.at_s, sample.at_s + 1))
         for delay in one.delays:
             counts = _counts_encode(delay.histogram.counts)
             at_s, lost = (delay.boot_ns + offset_ns) // NS, delay.histogram.lost
@@ -437,13 +465,16 @@ class DerivedStore:
 
         Only those that have a place on the calendar.
         """
-        rows = self._ledger.rows(
-            "SELECT d.at_s, d.counts, d.lost FROM delay d JOIN placement p ON p.batch_id=d.batch_id"
-            " WHERE d.link=? AND d.target=? AND d.at_s>=? AND d.at_s<? AND p.placed_by<>'received'"
-            " ORDER BY d.at_s",
-            (link, target, *span),
-        )
+        rows = self._ledger.rows(_DELAYS, (link, target, *span))
         return [(row[0], Histogram(_counts_decode(row[1]), row[2])) for row in rows]
+
+    @staticmethod
+    def read_delays(
+        db: apsw.Connection, link: str, target: str, span: Span
+    ) -> Iterator[tuple[int, Histogram]]:
+        """The same one by one, within a transaction."""
+        rows: Iterator[Row] = db.execute(_DELAYS, (link, target, *span))
+        return ((row[0], Histogram(_counts_decode(row[1]), row[2])) for row in rows)
 
     def transfers(self, link: str, start_s: int, end_s: int) -> list[TransferRow]:
         """Throughput tests of a link that began in [start_s, end_s), in order.

@@ -10,8 +10,8 @@ from wire.journal import Anchor
 
 HOUR_S = 3600
 TRANSFER = "transfer"
-"""Kind of the samples that are throughput tests: they tell nothing of seconds."""
-DERIVED_VERSION = b"5"
+"""Kind of the samples that are throughput tests."""
+DERIVED_VERSION = b"6"
 """Raised by each change of what is derived: the next start reads everything anew."""
 
 SCHEMA = """
@@ -46,6 +46,18 @@ CREATE TABLE IF NOT EXISTS delay (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS delay_when ON delay (link, target, at_s);
 
+-- Sums by UTC hour (collector/ledger/hours.py), which a late batch of the hour makes void.
+CREATE TABLE IF NOT EXISTS delay_hour (
+  link TEXT NOT NULL, target TEXT NOT NULL, hour INTEGER NOT NULL, sum BLOB NOT NULL,
+  PRIMARY KEY (link, target, hour)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS delay_hour_when ON delay_hour (link, hour);
+
+CREATE TABLE IF NOT EXISTS evidence_hour (
+  link TEXT NOT NULL, hour INTEGER NOT NULL, batches INTEGER NOT NULL, digest BLOB NOT NULL,
+  PRIMARY KEY (link, hour)
+) STRICT, WITHOUT ROWID;
+
 -- Seconds of an hour that wait to be woven anew.
 CREATE TABLE IF NOT EXISTS dirty (
   link TEXT NOT NULL, hour INTEGER NOT NULL, start_s INTEGER NOT NULL, end_s INTEGER NOT NULL,
@@ -69,7 +81,17 @@ CREATE TABLE IF NOT EXISTS hub_run (
   id INTEGER PRIMARY KEY, began_s INTEGER NOT NULL, alive_s INTEGER NOT NULL
 ) STRICT;
 """
-TABLES = ("stretch", "life", "sample", "delay", "dirty", "strip", "rejudge")
+TABLES = (
+    "stretch",
+    "life",
+    "sample",
+    "delay",
+    "delay_hour",
+    "evidence_hour",
+    "dirty",
+    "strip",
+    "rejudge",
+)
 
 
 class Unread(NamedTuple):

@@ -34,6 +34,9 @@ CREATE TABLE IF NOT EXISTS interval (
   event TEXT, PRIMARY KEY (link, start_s)
 ) STRICT, WITHOUT ROWID;
 
+-- What was blamed on something: few among all, and found by their time.
+CREATE INDEX IF NOT EXISTS interval_blamed ON interval (end_s) WHERE cause<>'none';
+
 -- Spans whose state, once told to others, became another: what a backfill sends anew. Numbers are
 -- never used twice, because endpoints remember how far they have read.
 CREATE TABLE IF NOT EXISTS interval_revision (
@@ -224,6 +227,15 @@ class OutageStore:
             (link, second, second),
         )[0]
         return found[0]._replace(start_s=row[0], end_s=row[1])
+
+    def blamed(self, span: Span) -> list[tuple[str, Span]]:
+        """(link, seconds) of the kept intervals that have a cause and touch the span."""
+        rows = self._ledger.rows(
+            "SELECT link, start_s, end_s FROM interval WHERE cause<>'none' AND end_s>=? AND"
+            " start_s<? ORDER BY link, start_s",
+            span,
+        )
+        return [(row[0], Span(row[1], row[2])) for row in rows]
 
     def judged_until(self, link: str) -> int | None:
         """The end of what is kept of a link; None for nothing."""

@@ -1,4 +1,4 @@
-"""What people told the ledger: maintenance windows and the providers' tickets. Append-only.
+"""What people told the ledger: maintenance windows, the providers' tickets, hearings. Append-only.
 
 Nothing here is changed or removed, and the tables themselves refuse it: a cancellation and a
 changed ticket are rows of their own, with who and when.
@@ -11,13 +11,16 @@ from typing import Any
 import apsw
 
 from collector.audit.calendar import Zone
-from collector.ledger import LedgerError
+from collector.ledger import LedgerError, hearings
+from collector.ledger.hearings import HearingRegister
 from collector.maintenance import Cancelled, Entry, Kind, Notice, Recorded, Scope
 from collector.tickets import Import, Revision, Taken, Ticket
+from collector.tree import leaf
+from collector.tree.leaf import LeafKind
 
-_TABLES = ("maintenance", "maintenance_cancelled", "ticket_import", "ticket")
+_TABLES = ("maintenance", "maintenance_cancelled", "ticket_import", "ticket", *hearings.TABLES)
 
-SCHEMA_REGISTERS = """
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS maintenance (
   id INTEGER PRIMARY KEY, link TEXT, pop TEXT, provider TEXT, district TEXT,
   start_s INTEGER NOT NULL, end_s INTEGER NOT NULL CHECK (end_s > start_s), zone TEXT NOT NULL,
@@ -42,7 +45,9 @@ CREATE TABLE IF NOT EXISTS ticket (
   import_id INTEGER NOT NULL REFERENCES ticket_import (id),
   PRIMARY KEY (provider, ticket, link, revision)
 ) STRICT, WITHOUT ROWID;
-""" + "".join(
+CREATE INDEX IF NOT EXISTS ticket_of_import ON ticket (import_id);
+"""
+SCHEMA_REGISTERS = (_SCHEMA + hearings.SCHEMA) + "".join(
     f"CREATE TRIGGER IF NOT EXISTS {table}_no_{deed} BEFORE {deed} ON {table}"
     f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END;\n"
     for table in _TABLES
@@ -69,6 +74,7 @@ class Registers:
     ) -> None:
         """`transaction` and `rows` are the ledger's: they lock, and translate its errors."""
         self._db, self._transaction, self._rows = db, transaction, rows
+        self.hearings = HearingRegister(db, transaction, rows)
 
     # --- maintenance ----------------------------------------------------------------------
 
@@ -113,6 +119,35 @@ class Registers:
     def maintenance(self) -> list[Entry]:
         """All entries, the cancelled ones too, by their beginning."""
         return [_entry(row) for row in self._rows(f"{_ENTRIES} ORDER BY m.start_s, m.id")]
+
+    # --- as leaves of the tree ------------------------------------------------------------
+
+    def leaves(self, db: apsw.Connection, kind: LeafKind, ids: tuple[int, int]) -> list[bytes]:
+        """What the tree's leaves of rows [first, end) of a register hold; within a transaction."""
+        if kind is LeafKind.MAINTENANCE:
+            found: list[Row] = db.execute(
+                f"{_ENTRIES} WHERE m.id>=? AND m.id<? ORDER BY m.id", ids
+            ).fetchall()
+            entries = map(_entry, found)
+            return [leaf.of_maintenance(one.id, one.notice, one.recorded) for one in entries]
+        if kind is LeafKind.CANCELLATION:
+            found = db.execute(
+                "SELECT * FROM maintenance_cancelled WHERE maintenance_id>=? AND maintenance_id<?"
+                " ORDER BY maintenance_id",
+                ids,
+            ).fetchall()
+            return [
+                leaf.of_cancellation(row[0], Cancelled(row[1], Recorded(*row[2:]))) for row in found
+            ]
+        found = db.execute(
+            "SELECT * FROM ticket_import WHERE id>=? AND id<? ORDER BY id", ids
+        ).fetchall()
+        return [leaf.of_tickets(_import(row), _digests(db, row[0])) for row in found]
+
+    def ticket_digests(self, import_id: int) -> list[str]:
+        """Of all tickets that an import brought (`collector.tree.leaf.ticket_digest`), sorted."""
+        with self._transaction():
+            return sorted(_digests(self._db, import_id))
 
     # --- tickets --------------------------------------------------------------------------
 
@@ -173,6 +208,11 @@ class Registers:
         """The files that were taken, by number."""
         rows = self._rows("SELECT * FROM ticket_import ORDER BY id")
         return {row[0]: _import(row) for row in rows}
+
+
+def _digests(db: apsw.Connection, import_id: int) -> list[str]:
+    rows: list[Row] = db.execute("SELECT * FROM ticket WHERE import_id=?", (import_id,)).fetchall()
+    return [leaf.ticket_digest(Revision(Ticket(*row[:6]), *row[6:])) for row in rows]
 
 
 def _import(row: Row) -> Import:

@@ -44,8 +44,11 @@ Value = None | int | float | str | bytes
 class SqliteLedger:
     """See collector.ledger.Ledger. Calls may come from any thread, one at a time."""
 
-    def __init__(self, file: Path) -> None:
-        """Open or create the ledger. Raises LedgerError where it is damaged or too new."""
+    def __init__(self, file: Path, *, durable: bool = True) -> None:
+        """Open or create the ledger. Raises LedgerError where it is damaged or too new.
+
+        One that is not `durable` waits for no disk: it has to be made again after a crash.
+        """
         self._lock = threading.Lock()
         self._file = file
         self._heads: dict[bytes, Head] = {}
@@ -55,7 +58,7 @@ class SqliteLedger:
             self._db.set_busy_timeout(10_000)
             for pragma in (
                 "journal_mode=WAL",
-                "synchronous=FULL",
+                f"synchronous={'FULL' if durable else 'OFF'}",
                 "foreign_keys=ON",
                 "cache_size=-16384",
                 "temp_store=MEMORY",
@@ -101,6 +104,16 @@ class SqliteLedger:
                 if not self._db.get_autocommit():
                     self._db.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """One state of everything, for several queries; keeps no other process from writing."""
+        with self._lock, self._translated():
+            self._db.execute("BEGIN")
+            try:
+                yield self._db
+            finally:
+                self._db.execute("ROLLBACK")
 
     def _one(self, sql: str, values: tuple[Value, ...] = ()) -> Row:
         row: Row | None = self._db.execute(sql, values).fetchone()

@@ -17,17 +17,19 @@ from collector.audit import decision, dedicated
 from collector.audit.calendar import DAY_S, Zone
 from collector.audit.daily import Direction
 from collector.audit.evidence import Span
-from collector.audit.findings import METHOD, Case, Look, Verdict
+from collector.audit.findings import METHOD, Case, Look, Rebuttal, Verdict
 from collector.audit.states import Cause, Charge, State
 from collector.audit.together import Repeat
 from collector.contracts import Contracts
 from collector.experiment import Experiment, ExperimentState
+from collector.hearings import HearingEntry
 from collector.inventory import Inventory
 from collector.ledger.derived import DerivedStore
 from collector.ledger.derived_schema import TransferRow
 from collector.ledger.outages import Lane, OutageStore
 from collector.ledger.sqlite import SqliteLedger
 from collector.ledger.verdicts import Change, Draft, VerdictStore
+from collector.settle.heard import Asked, rebuttal_of
 from collector.settle.trials import (
     Beside,
     Made,
@@ -89,6 +91,8 @@ def due(now_s: int) -> list[date]:
 
 class _Everywhere(NamedTuple):
     """What is read once for all links."""
+
+    hearings: tuple[HearingEntry, ...]
 
     missing: frozenset[str]
     """Nodes of whose evidence batches are known to be missing."""
@@ -169,7 +173,7 @@ class Gathering:
         first = look.until - timedelta(days=decision.QUARTER)
         return Span(midnight_s(first, zone), midnight_s(look.until, zone))
 
-    def made_of(self, look: Look) -> str:
+    def made_of(self, look: Look, today: date) -> str:
         """Changes whenever a case of the look may have: SHA-256 in hex."""
         inventory, contracts = self._promised()
         hasher = hashlib.sha256(f"{METHOD} {look}".encode())
@@ -183,12 +187,16 @@ class Gathering:
                 inventory.plans.get(link),
                 self._subject(link, span).faults,
                 self._beside(link, look, everywhere),
+                self._rebuttal(link, Asked(look.until, today), everywhere),
             )
             hasher.update(repr(told).encode())
         return hasher.hexdigest()
 
-    def cases(self, look: Look) -> list[Case]:
-        """Every link and direction of which a test was meant to be made, by link."""
+    def cases(self, look: Look, today: date | None = None) -> list[Case]:
+        """Every link and direction of which a test was meant to be made, by link.
+
+        `today` counts for the time that providers had; by default the look's own day.
+        """
         everywhere = self._everywhere()
         found = []
         for link in self.links():
@@ -198,8 +206,24 @@ class Gathering:
             rows, beside = self.trials(link, span), self._beside(link, look, everywhere)
             subject = self._subject(link, span)
             cases = (case_of(subject, way, rows, beside, look) for way in Direction)
-            found += [one for one in cases if one is not None]
+            heard = self._rebuttal(link, Asked(look.until, today or look.as_of), everywhere)
+            found += [
+                msgspec.structs.replace(one, rebuttal=heard) for one in cases if one is not None
+            ]
         return found
+
+    def _rebuttal(self, link: str, asked: Asked, everywhere: _Everywhere) -> Rebuttal:
+        inventory, _ = self._promised()
+        return rebuttal_of(everywhere.hearings, inventory.links[link], inventory, asked)
+
+    def hearings(self, link: str | None = None) -> list[HearingEntry]:
+        """The register of hearings, the closed ones too; for one link, those about it."""
+        entries = self._ledger.registers.hearings.entries()
+        if link is None:
+            return entries
+        inventory, _ = self._promised()
+        known = inventory.links[link]
+        return [one for one in entries if one.hearing.scope.covers(known, inventory)]
 
     def _everywhere(self) -> _Everywhere:
         nodes = {agent.agent_id: agent.node for agent in self._ledger.agents()}
@@ -208,6 +232,7 @@ class Gathering:
             ticket = one.ticket
             tickets.setdefault(ticket.link, {})[ticket.provider, ticket.ticket] = ticket
         return _Everywhere(
+            tuple(self._ledger.registers.hearings.entries()),
             frozenset(
                 nodes[head.agent_id]
                 for head in self._ledger.heads()
@@ -304,12 +329,12 @@ class Auditor:
 
     def look(self, until: date, now_s: int) -> list[Change]:
         """One look, if what it is made of changed since it was last taken."""
-        # Who publishes counts the provider's 14 days; the collector knows of no delivery.
-        look = Look(until, until)
-        made_of = self._gathering.made_of(look)
+        # The time that a provider had is told by link: a look's own day is no news of the others.
+        look, today = Look(until, until), Zone.WIB.day_of(now_s)
+        made_of = self._gathering.made_of(look, today)
         if made_of == self._store.made_of(until):
             return []
-        cases = self._gathering.cases(look)
+        cases = self._gathering.cases(look, today)
         drafts = [_draft(one) for one in dedicated.audit(cases, look)] if cases else []
         changes = self._store.keep(until, made_of, drafts, now_s)
         log.info("look up to %s: %d verdicts, %d changed", until, len(drafts), len(changes))

@@ -59,7 +59,7 @@ def derive(unread: Unread, speaker: Speaker) -> Derived:
         and speaker.role(record.link, record.target) is not None
     ]
     samples += [
-        (one.link, _test(one, (one.boot_ns + offset_ns) // NS))
+        (one.link, _test(one, offset_ns))
         for one in records
         if isinstance(one, Transfer) and one.link in speaker.own
     ]
@@ -91,10 +91,11 @@ def _delay(link: str, target: str, trains: Sequence[Train]) -> Delay:
     return Delay(link, target, min(train.boot_ns for train in trains), of_ns(rtts, lost))
 
 
-def _test(one: Transfer, at_s: int) -> Sample:
+def _test(one: Transfer, offset_ns: int) -> Sample:
     # What differs between two tests that were decided on at one moment stands for the target.
     what = f"{one.direction} {one.method} {one.purpose} {one.slot_id or one.outcome}"
-    return Sample(what, TRANSFER, one.boot_ns, at_s, encode_record(one))
+    began_ns = one.boot_ns - (one.ago_ns or 0)
+    return Sample(what, TRANSFER, began_ns, (began_ns + offset_ns) // NS, encode_record(one))
 
 
 def _plausible(one: stretch.Stretch) -> bool:

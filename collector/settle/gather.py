@@ -1,4 +1,4 @@
-"""All evidence about a link over a period, read from the derived tables into one value."""
+"""Evidence about a link over a period, read from the derived tables."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from collector.audit.evidence import DeviceSample, Evidence, Life, MainsSample, Span
+from collector.audit.loaded import LONGEST_NS, Load, loaded_spans
 from collector.audit.strip import Strip, join
 from collector.ledger import PlacedBy, Placement
 from collector.ledger.derived import HOLD_S, DerivedStore
@@ -13,11 +14,13 @@ from collector.ledger.derived_schema import HOUR_S, LifeRow, Sample, StretchRow
 from collector.settle.clockmap import BUCKET_NS, ClockMap
 from collector.settle.weave import Placed, weave
 from wire.detail import Power, Reading
+from wire.transfer import Transfer
 
 NS = 1_000_000_000
 
 _reading = msgspec.json.Decoder(Reading).decode
 _power = msgspec.json.Decoder(Power).decode
+_transfer = msgspec.json.Decoder(Transfer).decode
 
 
 class Clock:
@@ -91,7 +94,12 @@ def strip_of(store: DerivedStore, link: str, start_s: int, end_s: int) -> Strip:
         known.get(hour) or Strip.nothing(hour, hour + HOUR_S)
         for hour in range(first, end_s, HOUR_S)
     ]
-    return join(whole).slice(start_s, end_s) if whole else Strip.nothing(start_s, end_s)
+    if not whole:
+        return Strip.nothing(start_s, end_s)
+    # Cut before they are joined: a month has half a million runs, and an hour few.
+    whole[-1] = whole[-1].slice(whole[-1].start_s, end_s)
+    whole[0] = whole[0].slice(start_s, whole[0].end_s)
+    return join(whole)
 
 
 def _life(row: LifeRow, clock: Clock, event: Span) -> Life | None:
@@ -141,6 +149,23 @@ def _device(sample: Sample) -> DeviceSample:
     )
 
 
+def loaded_of(store: DerivedStore, link: str, span: Span) -> tuple[Span, ...]:
+    """The seconds of the span that our own throughput tests loaded, in order and apart.
+
+    A test that only its arrival places masks nothing, as no packet of that boot has a place either.
+    """
+    first_s = span.start_s - LONGEST_NS // NS - HOLD_S
+    # Of its beginning the second is kept: its middle is wrong by half of it. Where nobody knows a
+    # bound, the packets beside it are placed by the same clock.
+    found = loaded_spans(
+        Load(_transfer(row.line), row.at_s * NS + NS // 2, NS // 2 + (row.error_ns or 0))
+        for row in store.transfers(link, first_s, span.end_s + HOLD_S)
+        if row.placed_by is not PlacedBy.RECEIVED
+    )
+    cut = (Span(max(one.start_s, span.start_s), min(one.end_s, span.end_s)) for one in found)
+    return tuple(one for one in cut if one.length_s > 0)
+
+
 class Subject(NamedTuple):
     """A link, and what is known of it whatever the period."""
 
@@ -159,7 +184,7 @@ def gather(
         link=link,
         pop=subject.pop,
         strip=strip_of(store, link, period.start_s, period.end_s),
-        lives=_touching(subject.lives, period),
+        lives=touching_lives(subject.lives, period),
         device=tuple(
             _device(one) for one in store.samples(link, "reading", period.start_s, after_s)
         ),
@@ -172,7 +197,7 @@ def gather(
     )
 
 
-def _touching(lives: tuple[Life, ...], period: Span) -> tuple[Life, ...]:
+def touching_lives(lives: tuple[Life, ...], period: Span) -> tuple[Life, ...]:
     """The lives of the period, and the ones before and after it."""
     first = max((k for k, one in enumerate(lives) if one.first_s < period.start_s), default=0)
     later = (k for k, one in enumerate(lives) if one.first_s >= period.end_s)

@@ -7,7 +7,7 @@ judged twice gives the same, and what later evidence changes becomes a revision.
 
 import logging
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -29,8 +29,8 @@ from collector.ledger.derived_schema import LifeRow
 from collector.ledger.outages import SETTLED_AFTER_S, Lane, OutageStore, Revision
 from collector.ledger.sqlite import SqliteLedger
 from collector.settle.calm import QUARTER_S, Calms
-from collector.settle.gather import Clocks, Subject, gather, lives_of, strip_of
-from collector.settle.reach import Reaches
+from collector.settle.gather import Clocks, Subject, gather, lives_of, loaded_of, strip_of
+from collector.settle.reach import Reached, Reaches
 
 log = logging.getLogger(__name__)
 MARGIN_S = 900
@@ -85,10 +85,17 @@ class Judge:
     """Calls from one thread."""
 
     def __init__(
-        self, ledger: SqliteLedger, derived: DerivedStore, kept: OutageStore, world: World
+        self,
+        ledger: SqliteLedger,
+        derived: DerivedStore,
+        kept: OutageStore,
+        world: World,
+        reaches: Reached | None = None,
     ) -> None:
+        """`reaches` says how far each link's evidence is whole; by default the ledger does."""
         self._ledger, self._derived, self._kept, self._world = ledger, derived, kept, world
-        self._reaches, self._calms = Reaches(ledger, derived), Calms(derived)
+        self._reaches: Reached = Reaches(ledger, derived) if reaches is None else reaches
+        self._calms = Calms(derived)
         self._look: set[str] = set()
         """Links to look at although nothing of them waits."""
         self._looked: tuple[Mapping[str, Known], int] = {}, 0
@@ -101,8 +108,8 @@ class Judge:
         self._judged: dict[str, tuple[int, Span]] = {}
         """In which turn a link was last judged, and what of it."""
 
-    def step(self, now_s: int, most: int = 50) -> list[str]:
-        """Judge up to `most` of the links that wait; the ones that were judged.
+    def step(self, now_s: int, most: int = 50, only: Collection[str] | None = None) -> list[str]:
+        """Judge up to `most` of the links that wait, or of `only` these; the ones that were judged.
 
         All that was received is woven: half of the evidence would make outages of its own.
         """
@@ -112,6 +119,7 @@ class Judge:
         self._moved |= dict.fromkeys((link for link, _ in changed), self._turns)
         self._moved |= dict.fromkeys(self._reaches.forget(changed), self._turns)
         self._calms.forget(changed)
+        self._for_peers -= {link for link, _ in changed}
         waiting = self._derived.rejudge()
         self._look_around(turn)
         judged: list[str] = []
@@ -120,6 +128,8 @@ class Judge:
         for link in due:
             if len(judged) == most:
                 break
+            if only is not None and link not in only:
+                continue
             self._look.discard(link)
             span = self._due(turn, link, waiting.get(link)) if link in turn.world else None
             if span is not None:
@@ -173,6 +183,29 @@ class Judge:
             end_s = one.end_s + MARGIN_S
         return Span(max(start_s, whole.start_s), min(end_s, whole.end_s))
 
+    def around(self, link: str, span: Span, now_s: int) -> Span | None:
+        """The seconds that have to be judged with `span`, so that no outage is cut; None where the
+        link has no evidence in it."""
+        turn = _Round(self._world(), Clocks(self._derived), now_s, self._turns)
+        whole = self._reaches.whole(link, turn.world[link].agents, now_s)
+        if whole is None or not whole.overlap_s(span):
+            return None
+        return self._window(link, span, whole)
+
+    def compared(self, link: str, span: Span, now_s: int) -> list[Span]:
+        """In which windows judging `span` asks what the other links showed, in order."""
+        turn = _Round(self._world(), Clocks(self._derived), now_s, self._turns)
+        whole = self._reaches.whole(link, turn.world[link].agents, now_s)
+        assert whole is not None, "only links with evidence are judged"
+        found: set[Span] = set()
+        for part in _parts(turn.world[link], _within(span, whole)):
+            margin = _within(Span(part.span.start_s - MARGIN_S, part.span.end_s + MARGIN_S), whole)
+            strip = self._strip(link, margin)
+            shown = showing(strip, self._derived.hub_off(*margin))
+            ran = judge(shown, part.terms.unavailability)
+            found |= {_quarters(_within(_around(one), whole)) for one in happened(strip, ran)}
+        return sorted(found)
+
     # --- judging --------------------------------------------------------------------------
 
     def _judge(self, turn: _Round, link: str, span: Span) -> None:
@@ -223,9 +256,9 @@ class Judge:
             context = self._context(turn, near, part.windows)
             ran_here = tuple(_touching(near.runs, event))
             told += _clipped(attribute(near.evidence, ran_here, part.terms, context), event)
-        judged = list(
-            degraded(_painted([Interval(*run) for run in ran], told), shown, part.terms.degraded)
-        )
+        whole_part = _painted([Interval(*run) for run in ran], told)
+        loaded = loaded_of(self._derived, link, margin)
+        judged = list(degraded(whole_part, shown, part.terms.degraded, loaded))
         found = [
             one
             for event, case in cases
@@ -253,9 +286,7 @@ class Judge:
     def _context(self, turn: _Round, near: "_Seen", windows: tuple[Window, ...]) -> Context:
         """What others showed in the same seconds."""
         evidence = near.evidence
-        start_s, end_s = _span(evidence)
-        wide = Span(start_s - start_s % QUARTER_S, end_s + -end_s % QUARTER_S)
-        known = self._all_observed(turn, wide)
+        known = self._all_observed(turn, _quarters(_span(evidence)))
         own = observe(evidence, near.runs)
         others = (one for link, one in known.items() if link != evidence.link)
         return correlate([own, *others]).context(evidence.link, windows)
@@ -320,6 +351,16 @@ class Judge:
                 ", ".join(one.changed) or one.outage.charge,
             )
 
+    def _beside(self, near: Span) -> list[tuple[str, Span]]:
+        """What has a cause in these seconds, by link: outages, and a lost hub that was none."""
+        found = self._kept.blamed(near)
+        for one in self._kept.all_newest(Lane.EVIDENCE, near):
+            if not one.withdrawn:
+                start_s = one.outage.start.at_s
+                end_s = start_s + 1 if one.outage.end is None else one.outage.end.at_s
+                found.append((one.outage.link, Span(start_s, end_s)))
+        return found
+
     def _tell_peers(self, turn: _Round, link: str, span: Span) -> None:
         """Let outages beside the changed seconds be judged anew: they may be one event."""
         near = Span(span.start_s - BESIDE_S, span.end_s + BESIDE_S)
@@ -329,11 +370,8 @@ class Judge:
             *(self._moved.get(agent.agent_id, 0) for agent in turn.world[link].agents),
         )
         waiting: dict[str, Span] = {}
-        for one in self._kept.all_newest(Lane.EVIDENCE, near):
-            other = one.outage.link
-            if other != link and other in turn.world and not one.withdrawn:
-                start_s = one.outage.start.at_s
-                end_s = start_s + 1 if one.outage.end is None else one.outage.end.at_s
+        for other, (start_s, end_s) in self._beside(near):
+            if other != link and other in turn.world:
                 judged_in, judged = self._judged.get(other, (-1, near))
                 if judged_in >= moved and judged.start_s <= start_s and end_s <= judged.end_s:
                     continue  # it was judged when this link was already as it is
@@ -376,6 +414,11 @@ def _span(evidence: Evidence) -> Span:
 
 def _around(span: Span) -> Span:
     return Span(span.start_s - MARGIN_S, span.end_s + MARGIN_S)
+
+
+def _quarters(span: Span) -> Span:
+    """The whole quarters of an hour that hold the span."""
+    return Span(span.start_s - span.start_s % QUARTER_S, span.end_s + -span.end_s % QUARTER_S)
 
 
 def _within(span: Span, whole: Span) -> Span:

@@ -1,6 +1,7 @@
 """How far the evidence of each link reaches: asked of all links for each outage, so remembered."""
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from collector.audit.evidence import Span
 from collector.ledger import Agent
@@ -8,6 +9,26 @@ from collector.ledger.derived import DerivedStore
 from collector.ledger.derived_schema import HOUR_S
 from collector.ledger.frontier import frontier_s
 from collector.ledger.sqlite import SqliteLedger
+
+
+class Reached(Protocol):
+    """What judging asks of it."""
+
+    def forget(self, changed: Iterable[tuple[str, int]]) -> list[bytes]:
+        """See Reaches.forget."""
+        ...
+
+    def forget_all(self) -> None:
+        """See Reaches.forget_all."""
+        ...
+
+    def frontier(self, link: str, agents: Iterable[Agent], now_s: int) -> int | None:
+        """See Reaches.frontier."""
+        ...
+
+    def whole(self, link: str, agents: Iterable[Agent], now_s: int) -> Span | None:
+        """See Reaches.whole."""
+        ...
 
 
 class Reaches:

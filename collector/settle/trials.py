@@ -106,6 +106,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     idle_rtt_s: float | None
     loaded_rtt_s: float | None
     """Medians of the round trips before and during the load."""
+    rpm: float | None
+    """Responsiveness under load, round trips per minute."""
     reason: str
     """Why it does not count; empty if it does."""
     box: Shown
@@ -200,6 +202,7 @@ def trial(made: Made, subject: Subject) -> Trial:
         loss_ratio=capacity.loss_ratio(one),
         idle_rtt_s=_median_s([rtt for rtt in one.rtt_idle_ns if rtt is not None]),
         loaded_rtt_s=_median_s(capacity.loaded_rtts_ns(one)),
+        rpm=capacity.responsiveness(one),
         reason="",
         box=box,
         hub=_hub(one),

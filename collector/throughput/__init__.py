@@ -31,6 +31,7 @@ _AGAIN_S = 1.0
 _COUNTED = frozenset({End.DONE, End.UNUSED, End.REFUSED, End.FORGOTTEN})
 """Ends after which the hub knows what a slot has carried; of UNUSED and the two after it nothing.
 A connection that breaks in a download takes the account of it along."""
+_WEB = frozenset({Method.TCP, Method.NDT7})
 _PAYLOAD_RATIO = 1.1
 """TCP and ndt7 are counted as payload: IP, TCP, TLS and frames make it at most so much more."""
 _REMEMBERED = 1024
@@ -118,6 +119,11 @@ class ThroughputServer:
             return None
         since_s = (self.clock.boot_ns() - self._arrived_ns[slot_id]) / SECOND - found[0].wait_s
         return found[0] if -EARLY_S <= since_s <= BEGIN_WITHIN_S else None
+
+    def held(self, slot_id: str) -> Grant | None:
+        """A grant that is not over, whose holder may ask for small things beside its load."""
+        found = self._grants.get(slot_id)
+        return None if found is None or found[0].method not in _WEB else found[0]
 
     def begin(self, slot_id: str) -> Grant | None:
         """The ndt7 grant, which nobody else can begin any more; None where that is so already."""

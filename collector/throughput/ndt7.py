@@ -20,7 +20,8 @@ from collector.throughput import SlotEvent, ThroughputServer
 from collector.throughput.session import End
 from runtime.clock import SECOND, Clock
 from runtime.load import ndt7, options, tcp_info
-from wire.slot import Direction
+from runtime.load.room import room
+from wire.slot import Direction, Grant
 
 _CLOSE_S = 2.0
 _BURST = 1 << 16
@@ -46,17 +47,27 @@ class Ndt7:
 
     def routes(self) -> list[web.RouteDef]:
         """For the collector's application."""
-        return [web.get(ndt7.DOWNLOAD, self._serve), web.get(ndt7.UPLOAD, self._serve)]
+        return [
+            web.get(ndt7.DOWNLOAD, self._serve),
+            web.get(ndt7.UPLOAD, self._serve),
+            web.get(ndt7.OCTET, self._octet),
+        ]
+
+    async def _octet(self, request: web.Request) -> web.Response:
+        """One octet for the holder of a slot; to everyone else there is no such page."""
+        words = _words(request)
+        if words is None or not _proved(self._server.held(words[1]), request.path, words):
+            raise web.HTTPNotFound
+        return web.Response(body=b"1", headers={"Cache-Control": "no-store"})
 
     def _leave(self, request: web.Request) -> _Leave | None:
         """The leave that this request proves, or None."""
-        words = request.headers.get("Authorization", "").split(" ")
-        if len(words) == 4 and words[0] == ndt7.AUTHORIZATION:
+        words = _words(request)
+        if words is not None:
             grant = self._server.expected(words[1])
             if grant is None or grant.direction is not _DIRECTIONS[request.path]:
                 return None
-            made = ndt7.proof(bytes.fromhex(grant.key), request.path, words[2])
-            if not hmac.compare_digest(made.encode(), words[3].encode()):
+            if not _proved(grant, request.path, words):
                 return None
             return _Leave(grant.slot_id, grant.most_bits_per_s, grant.duration_s)
         settings = self._server.settings
@@ -118,6 +129,19 @@ class Ndt7:
                 request.transport.abort()
 
 
+def _words(request: web.Request) -> list[str] | None:
+    """What a slot's holder says of itself."""
+    words = request.headers.get("Authorization", "").split(" ")
+    return words if len(words) == 4 and words[0] == ndt7.AUTHORIZATION else None
+
+
+def _proved(grant: Grant | None, path: str, words: list[str]) -> bool:
+    if grant is None:
+        return False
+    made = ndt7.proof(bytes.fromhex(grant.key), path, words[2])
+    return hmac.compare_digest(made.encode(), words[3].encode())
+
+
 class _Test:
     """One test on an open WebSocket."""
 
@@ -136,6 +160,8 @@ class _Test:
         self._until_ns = self._begin_ns + int(leave.duration_s * SECOND)
         self.octets = 0
         bytes_per_s = max(1, leave.most_bits_per_s // 8)
+        stranger = leave.slot_id is None
+        self._longest = ndt7.LARGEST_SCALED if stranger else ndt7.largest(bytes_per_s)
         options.pace(sock, bytes_per_s)
         options.keep_short(sock, bytes_per_s)
 
@@ -159,9 +185,10 @@ class _Test:
                 told_ns = now_ns + int(ndt7.pause_s(1 - random.random()) * SECOND)
                 if self._most is not None and self._acked() >= self._most:
                     break
+            await room(self._sock)
             await self._ws.send_bytes(message)
             self.octets += size
-            if (bigger := ndt7.next_size(size, self.octets)) != size:
+            if (bigger := ndt7.next_size(size, self.octets, self._longest)) != size:
                 size, message = bigger, bytes(options.noise(bigger))
         await self._tell("download", self._clock.boot_ns())
 

@@ -12,6 +12,7 @@ from collector.answers import Answers
 from collector.audit.availability import Judgement
 from collector.audit.calendar import Month
 from collector.inventory import Inventory
+from collector.report.settings import Form
 from collector.web.guard import Refused
 from collector.web.link_pages import month as month_row
 from collector.web.render import Renderer
@@ -24,11 +25,14 @@ _ORDER = (Judgement.BREACHED, Judgement.INDETERMINATE, Judgement.MET)
 
 
 class Document(NamedTuple):
-    """Something of a month to read or to take along."""
+    """An issued audit of a month, to read or to take along."""
 
-    name: str
-    href: str
-    about: str
+    id: int
+    scope: str
+    revision: int
+    issued_s: int
+    digest: str
+    """SHA-256 of its bytes, in hex."""
 
 
 class _Kept(NamedTuple):
@@ -85,7 +89,8 @@ class MonthPages:
             "counts": [(one, counts[one]) for one in _ORDER],
             "all": len(rows),
             "only": only,
-            "documents": self._documents(wanted),
+            "documents": await asyncio.to_thread(self._documents, wanted),
+            "forms": tuple(Form),
         }
         return await self._renderer.page(request, "month.html", told)
 

@@ -5,7 +5,7 @@ in the log of actions.
 """
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
@@ -14,11 +14,13 @@ from aiohttp import web
 
 from collector import experiment as g
 from collector.access.store import Deed
+from collector.audit.together import together
 from collector.experiment import Experiment
 from collector.fleet import Fleet
 from collector.inventory import Id, Link
 from collector.ledger import LedgerError
 from collector.orders import Standing
+from collector.settle.trials import repeats
 from collector.slot_desk import SlotDesk
 from collector.web.guard import Guard
 from runtime.clock import Clock
@@ -102,8 +104,12 @@ def _figures(one: Any) -> dict[str, Any]:
     return {**told, "rtt_s": None if rtt_ns is None else rtt_ns / 1e9}
 
 
-def experiment_as_json(one: Experiment) -> dict[str, Any]:
-    """One experiment with its complete pairs."""
+def experiment_as_json(one: Experiment, expected_mbps: Mapping[str, float]) -> dict[str, Any]:
+    """One experiment with its complete pairs and what they show.
+
+    `expected_mbps` is what is promised of IP packets, by link.
+    """
+    told = repeats(one, expected_mbps)
     return {
         "experiment": one.experiment_id,
         "pop": one.pop,
@@ -119,6 +125,7 @@ def experiment_as_json(one: Experiment) -> dict[str, Any]:
         "seed": one.seed,
         "created_s": one.created_wall_ns / 1e9,
         "pairs": [msgspec.to_builtins(pair) for pair in g.pairs(one)],
+        "result": msgspec.to_builtins(together(told)) if told else None,
     }
 
 
@@ -247,7 +254,7 @@ class OrderEndpoints:
 
     async def experiments(self, request: web.Request) -> web.Response:
         """All experiments."""
-        told = [experiment_as_json(one) for one in self._desk.experiments.values()]
+        told = [self._experiment(one) for one in self._desk.experiments.values()]
         return web.json_response(told)
 
     async def experiment(self, request: web.Request) -> web.Response:
@@ -255,7 +262,7 @@ class OrderEndpoints:
         found = self._desk.experiments.get(request.match_info["id"])
         if found is None:
             raise _Problem(HTTPStatus.NOT_FOUND, "no such experiment")
-        return web.json_response(experiment_as_json(found))
+        return web.json_response(self._experiment(found))
 
     async def add_experiment(self, request: web.Request) -> web.Response:
         """Begin experiment G on a PoP."""
@@ -274,7 +281,7 @@ class OrderEndpoints:
         )
         await self._desk.experiment(begun)
         await self._guard.note(request, Deed.EXPERIMENT_ADD, begun.pop, begun.experiment_id)
-        return web.json_response(experiment_as_json(begun), status=HTTPStatus.CREATED)
+        return web.json_response(self._experiment(begun), status=HTTPStatus.CREATED)
 
     async def stop_experiment(self, request: web.Request) -> web.Response:
         """Cancel an experiment."""
@@ -283,7 +290,17 @@ class OrderEndpoints:
             raise _Problem(HTTPStatus.NOT_FOUND, "no such experiment runs")
         pop, number = stopped.pop, stopped.experiment_id
         await self._guard.note(request, Deed.EXPERIMENT_STOP, pop, number)
-        return web.json_response(experiment_as_json(stopped))
+        return web.json_response(self._experiment(stopped))
+
+    def _experiment(self, one: Experiment) -> dict[str, Any]:
+        """By the plans' rates of now; the verdict takes the contracts'."""
+        plans = self._fleet.inventory.plans
+        expected = {
+            link: rate / 1e6
+            for link in one.nodes
+            if link in plans and (rate := plans[link].cir_ip(one.direction)) is not None
+        }
+        return experiment_as_json(one, expected)
 
     def _sites(self, body: ExperimentBody) -> dict[str, str]:
         """Node of each link. Raises _Problem."""

@@ -88,6 +88,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "deed.invite": ("invited a node", "mengundang simpul"),
     "deed.approve": ("approved", "menyetujui"),
     "deed.revoke": ("revoked an agent", "mencabut agen"),
+    "deed.audit_issue": ("issued an audit", "menerbitkan audit"),
     "deed.reload": ("reloaded the settings", "memuat ulang pengaturan"),
     # --- closed sets of the audit -------------------------------------------------------------
     "state.up": ("up", "aktif"),
@@ -317,7 +318,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "of {all} contracts. Undecided: what is unknown could still turn it either way.",
         "dari {all} kontrak. Belum pasti: waktu yang tidak diketahui masih dapat mengubahnya.",
     ),
-    "month.documents": ("Documents", "Dokumen"),
+    "month.documents": ("Audit documents", "Dokumen audit"),
+    "month.documents.none": ("None was issued for this month yet.", "Belum ada untuk bulan ini."),
+    "month.documents.all": ("All audits", "Semua audit"),
+    "month.revision": ("revision {number}", "revisi {number}"),
     "month.empty": ("No contract in this month.", "Tidak ada kontrak pada bulan ini."),
     "month.footer": (
         "By the evidence as judged so far; late evidence makes new figures.",

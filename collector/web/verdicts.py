@@ -7,11 +7,12 @@ from typing import Any
 
 from aiohttp import web
 
+from collector import rebuttals
 from collector import verdict_answers as plain
-from collector.audit.calendar import Month
+from collector.audit.calendar import Month, parse_window
 from collector.audit.phrases import Language
 from collector.settle.auditor import Gathering
-from collector.verdict_answers import VerdictAnswers, parse_window
+from collector.verdict_answers import VerdictAnswers
 from runtime.clock import SECOND, Clock
 
 
@@ -42,6 +43,8 @@ class VerdictPages:
             web.get("/api/v1/verdicts", self.verdicts),
             web.get("/api/v1/links/{link}/verdict", self.verdict),
             web.get("/api/v1/links/{link}/tests", self.tests),
+            web.get("/api/v1/rebuttals", self.rebuttals),
+            web.get("/api/v1/links/{link}/rebuttals", self.rebuttals),
         ]
 
     async def verdicts(self, request: web.Request) -> web.Response:
@@ -72,6 +75,13 @@ class VerdictPages:
         now_s = self._clock.wall_ns() // SECOND
         return await self._json(
             lambda: [plain.test(one, zone) for one in self._answers.tests(link, month, now_s)]
+        )
+
+    async def rebuttals(self, request: web.Request) -> web.Response:
+        """What providers were given and answered, of one link or of all."""
+        link = self._link(request) if "link" in request.match_info else None
+        return await self._json(
+            lambda: [rebuttals.row(one) for one in self._gathering.hearings(link)]
         )
 
     def _link(self, request: web.Request) -> str:

@@ -11,6 +11,8 @@ from runtime.load.tcp_info import TcpInfo
 
 PROTOCOL = "net.measurementlab.ndt.v7"
 DOWNLOAD, UPLOAD = "/ndt/v7/download", "/ndt/v7/upload"
+OCTET = "/v1/load/octet"
+"""Not of the protocol: one octet for the holder of a slot, beside its load."""
 FIRST_MESSAGE = 1 << 13
 LARGEST_SCALED = 1 << 20
 """Senders go no further, as M-Lab's server does."""
@@ -90,9 +92,15 @@ def facts(info: TcpInfo, elapsed_us: int) -> TcpFacts:
     )
 
 
-def next_size(size: int, sent: int) -> int:
-    """Double while a message is no more than a sixteenth of what was sent."""
-    return size * 2 if size < LARGEST_SCALED and size <= sent // SCALING else size
+def next_size(size: int, sent: int, most: int = LARGEST_SCALED) -> int:
+    """Double while a message is no more than a sixteenth of what was sent, up to `most`."""
+    return size * 2 if 2 * size <= most and size <= sent // SCALING else size
+
+
+def largest(bytes_per_s: int) -> int:
+    """The longest message at a known rate: what is asked on the same connection waits for no more
+    than 10 ms of it."""
+    return min(LARGEST_SCALED, max(FIRST_MESSAGE, bytes_per_s // 100))
 
 
 def poisson_gap_s(uniform: float, mean_s: float) -> float:

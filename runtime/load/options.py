@@ -18,7 +18,7 @@ _PMTUDISC_PROBE = 3
 """Set DF, and let what is longer than a route's known MTU be tried: a search for the MTU."""
 _MEMINFO_DROPS = 8
 _RECEIVE_BYTES = 32 << 20
-_SHORTEST = 32 * 1024
+_SHORTEST = 8 * 1024
 _ABORT = struct.pack("=ii", 1, 0)
 _BELIEVED_NS = 5_000_000_000
 ANCILLARY_BYTES = 128
@@ -107,8 +107,9 @@ def pace(sock: socket.socket, bytes_per_s: int) -> None:
 
 
 def keep_short(sock: socket.socket, bytes_per_s: int) -> None:
-    """Keep no more than 50 ms of unsent octets in the kernel, so that a farewell is soon heard."""
-    most = max(_SHORTEST, min(2**31 - 1, bytes_per_s // 20))
+    """Keep no more than 20 ms of unsent octets in the kernel: what is asked on this connection
+    waits behind them, and a farewell is soon heard."""
+    most = max(_SHORTEST, min(2**31 - 1, bytes_per_s // 50))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, most)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.gate import Cross
 from agent.jobs import Job
-from agent.logbook import Logbook
+from agent.logbook import Logbook, Started
 from agent.plan import day_legs
 from agent.runner import Box, Ran, Runner, Seen, Tools
 from runtime.clock import SECOND
@@ -83,6 +83,9 @@ class Bench:
         self.asked: list[SlotRequest] = []
         self.loads: list[tuple[Grant, Job, Seen, float]] = []
         self.skips: list[tuple[Job, End, Cross | None]] = []
+        self.broken: list[Started] = []
+        """Tests in which a former life ended, as often as they were told."""
+        self.durable = True
         self.records: list[Record] = []
         self.routers: list[Router] = []
         self.told = 0
@@ -97,6 +100,7 @@ class Bench:
             ask=self._ask,
             load=self._load,
             skipped=self._skipped,
+            interrupted=self._interrupted,
             counters=self._counters,
             append=self._append,
             changed=self._changed,
@@ -128,6 +132,7 @@ class Bench:
         assert self.loading == 0, "two tests at once"
         self.loading += 1
         self.loads.append((grant, job, seen, self.clock.wall_ns() / SECOND))
+        await seen.loading()
         result = self.result(job)
         await self.sleep(job.load_s)
         self.loading -= 1
@@ -139,6 +144,10 @@ class Bench:
         self.skips.append((job, end, seen))
         return ()
 
+    def _interrupted(self, test: Started) -> Sequence[Record]:
+        self.broken.append(test)
+        return ()
+
     def _counters(self, one: ThroughputPlan) -> Router | None:
         if one.gate.target is None:
             return None
@@ -147,7 +156,7 @@ class Bench:
 
     async def _append(self, records: Sequence[Record]) -> bool:
         self.records += records
-        return True
+        return self.durable
 
     def _changed(self) -> None:
         self.told += 1

@@ -13,7 +13,7 @@ from agent.gate import Quality
 from agent.hub import HubUnreachable
 from agent.jobs import Job
 from agent.plan import LATEST_S, Stratum, day_legs
-from runtime.clock import SECOND, ClockQuality
+from runtime.clock import SECOND, ClockQuality, instant
 from tests.agent.runner_kit import DAY, DERIVED, SECRET, Bench, due, granted, midnight_s, order
 from tests.agent.test_plan import plan
 from wire.errors import Refusal, WireError
@@ -21,6 +21,7 @@ from wire.instant import ClockClass
 from wire.message import Closed, End, OrderState
 from wire.plan import Gate, Load, load_bytes
 from wire.slot import Direction, Method
+from wire.transfer import Purpose
 
 HOUR = 3_600
 COUNTED = plan(gate=Gate(target="router"))
@@ -173,6 +174,8 @@ async def test_a_crash_in_the_test_costs_its_budget_and_it_is_not_repeated(
         await bench.until(START + 6 * HOUR)
     bench.loading = 0
     bench.result = bench.good
+    at = instant(bench.clock)
+    bench.clock.advance(60 * SECOND)
     bench.begin()
     first = bench.loads[0][1]
     assert bench.page().used_bytes == load_bytes(first.rate(None), first.duration_s)
@@ -180,6 +183,45 @@ async def test_a_crash_in_the_test_costs_its_budget_and_it_is_not_repeated(
     await bench.until(START + 24 * HOUR)
     assert [job.key for _, job, _, _ in bench.loads].count(first.key) == 1
     assert bench.page().ends[End.DONE] == len(day_legs(COUNTED, SECRET, DAY)) - 1
+    bench.begin()
+    await bench.until(START + 25 * HOUR)
+    (told,) = bench.broken
+    assert (told.slot_id, told.direction) == ("5b" * 16, first.direction)
+    assert (told.loading, told.load_s, told.purpose) == (at, first.load_s, Purpose.PLANNED)
+
+
+async def test_what_a_crash_left_is_told_until_it_is_durable_and_then_no_more(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, COUNTED, wall_s=START + 12 * HOUR)
+
+    class PowerCut(BaseException):
+        pass
+
+    def cut(_: Job) -> Exception:
+        raise PowerCut
+
+    bench.result = cut
+    bench.runner.obey([order()])
+    with pytest.raises(PowerCut):
+        await bench.until(START + 12 * HOUR + 60)
+    bench.loading, bench.result, bench.durable = 0, bench.good, False
+    # The order is withdrawn meanwhile, and the books are kept for days.
+    bench.begin().obey([])
+    for _ in range(3):
+        await bench.runner.step()
+    assert len(bench.broken) == 1, "the outbox holds it"
+    bench.clock.advance(4 * 86_400 * SECOND)
+    bench.begin()
+    await bench.runner.step()
+    assert len(bench.broken) == 2, "what it held died with it"
+    bench.durable = True
+    for _ in range(3):
+        await bench.runner.step()
+    bench.begin()
+    await bench.runner.step()
+    assert len(bench.broken) == 2
+    assert bench.broken[-1].purpose is Purpose.ORDERED
 
 
 async def test_a_test_that_fails_is_settled_and_told(tmp_path: Path) -> None:

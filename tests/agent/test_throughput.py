@@ -125,9 +125,12 @@ async def test_the_router_is_read_before_during_and_after(hub: Door) -> None:
         readings += 1
         return Reading(link="l1", target="cpe", boot_ns=CLOCK.boot_ns(), outcome=Outcome.OK)
 
+    async def heard(stage: Stage) -> None:
+        stages.append(stage)
+
     given = grant(hub.port)
     hub.porter.expect(given)
-    means = Means(clock=CLOCK, counters=counters, progress=stages.append)
+    means = Means(clock=CLOCK, counters=counters, progress=heard)
     transfer = await throughput.run(given, plan(seconds=0.5), means)
     assert stages == [Stage.PROVING, Stage.WAITING, Stage.LOADING, Stage.ENDING]
     assert len(transfer.cpe) == readings == 3
@@ -172,7 +175,7 @@ async def test_a_cancelled_test_leaves_no_process(hub: Door) -> None:
     hub.porter.expect(given)
     loading = asyncio.Event()
 
-    def progress(stage: Stage) -> None:
+    async def progress(stage: Stage) -> None:
         if stage is Stage.LOADING:
             loading.set()
 

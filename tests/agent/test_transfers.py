@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from agent.gate import Cross, Quality
 from agent.jobs import Job
+from agent.logbook import Started
 from agent.runner import Seen
 from agent.transfers import Transfers, Web, carried_bytes, figures, load_plan, on_a_port
-from runtime.clock import SECOND
+from runtime.clock import SECOND, instant
 from runtime.testing import FakeClock
 from tests.agent.test_plan import plan
 from tests.throughput_kit import grant
@@ -155,17 +157,17 @@ async def test_a_load_that_broke_off_has_its_interval(monkeypatch: pytest.Monkey
     stages: list[str] = []
 
     async def run(_grant: Any, _plan: Any, means: Any) -> Transfer:
-        means.progress("waiting")
+        await means.progress("waiting")
         clock.advance(SECOND)
-        means.progress("loading")
+        await means.progress("loading")
         clock.advance(3 * SECOND)
         raise OSError("gone")
 
     monkeypatch.setattr("agent.probes.throughput.run", run)
-    seen = Seen(M, Quality.A, None, None, stages.append)
+    seen, given = Seen(M, Quality.A, None, None, stages.append), grant(1)
     began_ns = clock.boot_ns() + SECOND
     with pytest.raises(OSError, match="gone"):
-        await loads.run(grant(1), job(), seen)
+        await loads.run(given, job(), seen)
     (stopped,) = loads.aborted()
     assert isinstance(stopped, Transfer)
     assert stopped.outcome is TransferOutcome.ABORTED
@@ -173,5 +175,61 @@ async def test_a_load_that_broke_off_has_its_interval(monkeypatch: pytest.Monkey
     for one in (stopped, failed):
         assert isinstance(one, Transfer)
         assert (one.boot_ns, one.duration_ns) == (began_ns, 3 * SECOND)
+        assert one.slot_id == given.slot_id
     assert loads.aborted() == ()
     assert stages == ["round trips without load", "load is on the link"]
+
+
+def started(clock: FakeClock, **changes: Any) -> Started:
+    fields: dict[str, Any] = {
+        "link": "l1",
+        "direction": Direction.UP,
+        "method": Method.UDP,
+        "purpose": Purpose.PLANNED,
+        "flows": 1,
+        "cir_bits_per_s": 100 * M,
+        "load_s": 10.0,
+        "slot_id": "5b" * 16,
+        "begun": instant(clock),
+    }
+    return Started(**fields | changes)
+
+
+def owned(clock: FakeClock, test: Started) -> Transfer:
+    (told,) = Transfers(clock, WEB).interrupted(test)
+    assert isinstance(told, Transfer)
+    assert told.outcome is TransferOutcome.ABORTED
+    assert (told.slot_id, told.direction, told.boot_ns) == ("5b" * 16, "up", clock.boot_ns())
+    return told
+
+
+def test_a_life_tells_of_the_test_in_which_the_former_one_ended() -> None:
+    clock = FakeClock()
+    test = started(clock)
+    clock.advance(2 * SECOND)
+    loaded = msgspec.structs.replace(test, loading=instant(clock))
+    clock.advance(4 * SECOND)
+    # The load may go on as long as the process, which ended in these four seconds.
+    told = owned(clock, loaded)
+    assert (told.ago_ns, told.duration_ns) == (4 * SECOND, 4 * SECOND)
+    assert told.note.endswith("its load began, 2026-09-21T14:13:22Z")
+    clock.advance(3600 * SECOND)
+    told = owned(clock, loaded)
+    assert (told.ago_ns, told.duration_ns) == (3604 * SECOND, 10 * SECOND)
+    told = owned(clock, test)
+    assert (told.ago_ns, told.duration_ns) == (3606 * SECOND, None)
+    assert "no load had begun" in told.note
+
+
+def test_across_a_boot_the_wall_clock_tells_when_it_was_if_it_can() -> None:
+    before = FakeClock(boot_ns=9_000 * SECOND)
+    test = started(before, loading=instant(before))
+    after = FakeClock(
+        boot_ns=30 * SECOND, wall_ns=before.wall_ns() + 600 * SECOND, boot_id="c" * 32
+    )
+    assert (owned(after, test).ago_ns, owned(after, test).duration_ns) == (
+        600 * SECOND,
+        10 * SECOND,
+    )
+    lost = FakeClock(boot_ns=30 * SECOND, wall_ns=0, boot_id="c" * 32)
+    assert (owned(lost, test).ago_ns, owned(lost, test).duration_ns) == (None, None)

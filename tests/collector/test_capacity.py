@@ -4,6 +4,7 @@ The formulas themselves: tests/collector/audit/test_capacity.py."""
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,6 +132,29 @@ def test_a_tcp_test_brings_the_inputs_of_responsiveness() -> None:
     )
     assert capacity.responsiveness(one) == pytest.approx(800.0)
     assert capacity.responsiveness(transfer()) is None
+
+
+def test_v4_6_of_requests_with_tls_and_on_the_loads_own_connection() -> None:
+    ms = 1_000_000
+    one = transfer(
+        method=Method.NDT7,
+        connect_load_ns=[50 * ms],
+        tls_load_ns=[60 * ms, None],
+        http_load_ns=[70 * ms, None],
+        own_load_ns=[100 * ms, None],
+        # What a record without requests would be computed of.
+        tcp=(Flow(rtt_ns=[7 * ms]),),
+        rtt_interval_ns=SECOND,
+        rtt_load_ns=[9 * ms] * 4,
+    )
+    assert capacity.responses(one) == ([50], [60], [70], [100])
+    assert capacity.responsiveness(one) == pytest.approx(800.0)
+    plain = msgspec.structs.replace(one, tls_load_ns=[])
+    assert capacity.responsiveness(plain) == pytest.approx((60_000 / 60 + 600) / 2)
+    shared = msgspec.structs.replace(one, own_load_ns=[None])
+    found = capacity.responses(shared)
+    assert found is not None and found.loaded_http == [7]
+    assert capacity.responses(msgspec.structs.replace(one, connect_load_ns=[None])) is None
 
 
 # --- V4.7

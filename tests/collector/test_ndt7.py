@@ -22,7 +22,7 @@ from collector.throughput.ndt7 import Ndt7
 from collector.throughput.session import End
 from runtime.load import ndt7
 from tests.agent.attempt_kit import Authority, Days, server_context
-from tests.throughput_kit import CLOCK, grant, plan
+from tests.throughput_kit import CLOCK, door, grant, plan
 from wire.load import Plan
 from wire.slot import Direction, Grant, Method
 from wire.transfer import Transfer, TransferOutcome
@@ -134,17 +134,70 @@ async def test_an_agent_with_a_slot_measures_by_ndt7(
     async with hub(context) as closed_hub:
         url = f"{'wss' if tls else 'ws'}://127.0.0.1:{closed_hub.port}"
         given = grant(closed_hub.port, method=Method.NDT7, direction=direction, duration_s=1.5)
-        made = plan(20_000_000, 1.5, url=url, ca="nobody")
+        made = plan(20_000_000, 1.5, url=url, web=url.replace("ws", "http"), ca="nobody")
         transfer = await measured(closed_hub, given, made)
         assert transfer.outcome in MADE, transfer.note
         (flow,) = transfer.tcp
         assert flow.received_bytes and flow.min_rtt_ns and flow.rtt_ns
         rate = capacity.achieved(transfer, skip_ns=capacity.SECOND // 2)
         assert rate == pytest.approx(20e6, rel=0.1)
+        for column in (transfer.connect_load_ns, transfer.http_load_ns, transfer.own_load_ns):
+            assert any(one is not None for one in column), column
+        assert any(one is not None for one in transfer.tls_load_ns) is tls
+        assert len(transfer.tls_load_ns) == (len(transfer.http_load_ns) if tls else 0)
+        assert (capacity.responsiveness(transfer) or 0) > 0
         event = await ended(closed_hub, given)
         assert event.end is End.DONE and event.octets > 0
         assert closed_hub.events[0] == SlotEvent(given.slot_id, None)
         assert closed_hub.server.slots() == 0
+
+
+async def test_a_test_by_tcp_asks_for_octets_beside_its_load() -> None:
+    async with hub() as closed_hub:
+        with door() as port:
+            given = grant(port.port, method=Method.TCP, direction=Direction.DOWN, duration_s=1.5)
+            port.porter.expect(given)
+            closed_hub.server.expect(given)
+            made = plan(20_000_000, 1.5, web=f"http://127.0.0.1:{closed_hub.port}")
+            transfer = await throughput.run(given, made, Means(clock=CLOCK))
+            assert transfer.outcome in MADE, transfer.note
+            assert any(one is not None for one in transfer.http_load_ns)
+            assert transfer.tls_load_ns == transfer.own_load_ns == []
+            times = capacity.responses(transfer)
+            assert times is not None
+            assert times.foreign_http == [x / 1e6 for x in transfer.http_load_ns if x is not None]
+            # A hub that is not found, or knows no such page, costs answers and no test.
+            again = grant(port.port, method=Method.TCP, direction=Direction.DOWN, duration_s=1.5)
+            port.porter.expect(again)
+            transfer = await throughput.run(again, made, Means(clock=CLOCK))
+            assert transfer.outcome in MADE, transfer.note
+            assert transfer.http_load_ns and set(transfer.http_load_ns) == {None}
+
+
+async def test_an_octet_is_for_the_holder_of_a_slot_that_is_not_over() -> None:
+    async with hub() as closed_hub, aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{closed_hub.port}{ndt7.OCTET}"
+
+        async def asked(given: Grant, path: str = ndt7.OCTET) -> tuple[int, bytes]:
+            key = bytes.fromhex(given.key)
+            said = ndt7.authorization(given.slot_id, key, path, "ab" * 16)
+            async with session.get(url, headers={"Authorization": said}) as answer:
+                return answer.status, await answer.read()
+
+        held = grant(closed_hub.port, method=Method.TCP)
+        by_udp = grant(closed_hub.port, method=Method.UDP)
+        for one in (held, by_udp):
+            closed_hub.server.expect(one)
+        assert await asked(held) == (200, b"1")
+        assert (await asked(held, ndt7.DOWNLOAD))[0] == 404, "a proof is for one path"
+        assert (await asked(grant(closed_hub.port, slot_id=held.slot_id)))[0] == 404
+        assert (await asked(by_udp))[0] == 404
+        assert (await asked(grant(closed_hub.port)))[0] == 404
+        for headers in ({}, {"Authorization": "Pantau-Slot a b c"}):
+            async with session.get(url, headers=headers) as answer:
+                assert answer.status == 404
+        closed_hub.server.hear(SlotEvent(held.slot_id, End.DONE))
+        assert (await asked(held))[0] == 404
 
 
 async def test_a_slot_is_good_for_one_test_in_its_direction() -> None:

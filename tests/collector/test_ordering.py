@@ -64,7 +64,12 @@ def test_an_experiment_is_followed_to_its_end_and_its_pairs_shown(
     """V5.7 in small: what two sites of 20 Mbit/s can have alone, and what they had at once."""
     common = {"experiment": "e1", "repeats": 10, "pairs_spoiled": 0, "detail": ""}
     begun = {**common, "state": "running", "pairs": []}
-    ended = {**common, "state": state, "pairs": [pair(0, True, 19.4e6, 10e6)]}
+    result = {
+        "sharing": "oversubscribed", "repeats": 10, "wins": 10, "p": 0.0009765625,
+        "solo_ratio": 0.97, "ratio": 0.5, "contention": 2.0,
+    }  # fmt: skip
+    pairs = [pair(0, True, 19.4e6, 10e6)]
+    ended = {**common, "state": state, "pairs": pairs, "result": result}
     way = told_by(begun, begun, ended)
     assert ordering.experiment(way, {"pop": "A"}, wait=True, as_json=False) == status
     shown = capsys.readouterr()
@@ -72,7 +77,7 @@ def test_an_experiment_is_followed_to_its_end_and_its_pairs_shown(
         "experiment e1: running, 0 of 10 pairs, 0 spoiled",
         f"experiment e1: {state}, 1 of 10 pairs, 0 spoiled",
     ]
-    for word in ("together", "38.80", "20.00", "0.515"):
+    for word in ("together", "38.80", "20.00", "0.515", "1:2.00", "p = 0.00098", "10 of 10 pairs"):
         assert word in shown.out
 
 

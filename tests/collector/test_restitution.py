@@ -1,12 +1,23 @@
 """Restitution by every rule: vectors V1.3 and V1.4 of the methodology, and the edges of each."""
 
+import math
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.restitution import Account, Restitution, Rounding, Rule, Tier, credit, payable
+from collector.restitution import (
+    RULES,
+    Account,
+    Restitution,
+    Rounding,
+    Rule,
+    Tier,
+    credit,
+    payable,
+    working,
+)
 
 FEE = 2_500_000
 MONTH = 720 * 3600
@@ -130,3 +141,25 @@ def test_more_downtime_never_gives_back_less(outages: list[int], more: int) -> N
         after = owed(rule, *outages, more, all_paths_s=sum(outages) + more)
         assert before is not None and after is not None
         assert before <= after, rule
+
+
+def test_every_rule_has_its_function() -> None:
+    assert set(RULES) == set(Rule)
+
+
+def test_an_outage_over_the_months_end_is_as_long_as_it_was() -> None:
+    account = Account(MONTH, MONTH, (200, 100), lengths_s=(400, 100))
+    assert (account.longer_than(300), account.down_s) == (200, 300)
+
+
+@given(st.lists(st.integers(1, 40_000), max_size=10), st.integers(0, MONTH // 2))
+def test_the_shown_arithmetic_gives_the_amount(outages: list[int], excluded: int) -> None:
+    account = Account(MONTH, MONTH, tuple(outages), excluded, all_paths_s=sum(outages))
+    for rule in Rule:
+        terms = Restitution(rule=rule, tiers=TABLE if rule is Rule.TIER else ())
+        found = working(terms, FEE, TARGET, account)
+        if found.formula:
+            names = dict(found.values) | {"max": max, "ceil": math.ceil}
+            assert eval(found.formula, {"__builtins__": {}}, names) == found.amount, rule
+        else:
+            assert found.amount == 0, rule

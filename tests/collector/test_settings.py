@@ -95,6 +95,20 @@ def test_tests_that_will_not_happen_are_a_note(folder: Path) -> None:
             "collector_backfill_auth",
             "backfill[0]: basic_auth and a header 'Authorization' do not go together",
         ),
+        (
+            "collector_heads_no_smtp",
+            "heads.mail_to needs smtp, the server that takes the mail",
+        ),
+        (
+            "collector_heads_no_root",
+            "heads: timestamp_url and timestamp_ca_file go together",
+        ),
+        (
+            "collector_heads_ca",
+            "heads.timestamp_ca_file: {folder}/collector.yaml: expected certificates in PEM form",
+        ),
+        ("collector_smtp_password", "smtp: no file {folder}/secret"),
+        ("collector_smtp_security", "smtp.security: Invalid enum value 'ssl'"),
         ("collector_alias", "2:13: aliases are not used here: write the value out"),
         ("nodes_empty", "empty, expected a mapping of settings"),
         ("nodes_kind", "nodes[0].kind: Invalid enum value 'village'"),

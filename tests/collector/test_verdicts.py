@@ -77,6 +77,11 @@ def test_lower_evenings_are_not(tmp_path: Path) -> None:
     assert found["until"] == "2026-07-01"
     early = run(file, "--json", *VOUCHED, "--delivered", "2026-07-01", "--as-of", "2026-07-14")
     assert json.loads(early.output)[0]["pending"] == ["rebuttal"]
+    answered = ("--answered", "2026-07-03")
+    done = run(file, "--json", *VOUCHED, *answered)
+    assert json.loads(done.output)[0]["standing"] == "final"
+    objected = run(file, "--json", *VOUCHED, *answered, "--objection")
+    assert json.loads(objected.output)[0]["pending"] == ["objection"]
     assert run(file, "--json", *VOUCHED).output == run(file, "--json", *VOUCHED).output
 
 

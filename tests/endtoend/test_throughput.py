@@ -169,7 +169,7 @@ def nothing_for_strangers(site: Site) -> None:
         urllib.request.urlopen(f"{site.url}/ndt/v7/download", timeout=5)
 
 
-def test_killed_in_the_middle_the_octets_are_spent_and_nothing_is_repeated(
+def test_killed_in_the_middle_the_octets_are_spent_and_the_next_life_tells_of_it_once(
     make_site: Callable[..., Site],
 ) -> None:
     site = make_site(duration_s=10)
@@ -178,6 +178,9 @@ def test_killed_in_the_middle_the_octets_are_spent_and_nothing_is_repeated(
     order_id = told["order"]
     wait_for(lambda: "load is on the link" in site.order(order_id)["detail"], 30, site.logs)
     assert site.agent is not None
+    began_s = time.monotonic()
+    time.sleep(1)
+    killed_s = time.monotonic()
     site.agent.kill()
     site.agent.wait()
     site.run_agent()
@@ -190,7 +193,19 @@ def test_killed_in_the_middle_the_octets_are_spent_and_nothing_is_repeated(
         15,
         site.logs,
     )
-    assert [one.outcome for one in site.transfers()] == []
+    # The life after the next one has nothing more to tell.
+    site.stop_agent()
+    site.run_agent()
+    wait_for(lambda: site.log("agent").count(" of node ") == 3, 20, site.logs)
+    time.sleep(2)
+    (told_once,) = site.transfers()
+    assert told_once.outcome is TransferOutcome.ABORTED
+    assert (told_once.direction, told_once.octets) == (Direction.DOWN, [])
+    assert told_once.slot_id is not None and "its load began" in told_once.note
+    # From the load's beginning to when somebody was there to tell of it.
+    assert told_once.ago_ns is not None and told_once.duration_ns is not None
+    assert 0 < told_once.duration_ns <= min(told_once.ago_ns, 10 * 10**9)
+    assert killed_s - began_s < told_once.ago_ns / 1e9 < time.monotonic() - began_s + 5
 
 
 def test_what_the_budget_does_not_allow_is_not_made(make_site: Callable[..., Site]) -> None:

@@ -21,6 +21,7 @@ from agent.app import Agent
 from agent.enrol import enrol
 from agent.gate import Cross
 from agent.jobs import Job
+from agent.logbook import Started
 from agent.runner import Ran, Seen
 from agent.settings import AgentSettings, RhythmSection
 from collector import enrol as invitations
@@ -78,6 +79,9 @@ class Wire:
         return ()
 
     def aborted(self) -> Sequence[Record]:
+        return ()
+
+    def interrupted(self, test: Started) -> Sequence[Record]:
         return ()
 
 

@@ -18,6 +18,7 @@ from wire.transfer import (
     MAX_BINS,
     MAX_FLOWS,
     MAX_READINGS,
+    MAX_REQUESTS,
     MAX_SAMPLES,
     Flow,
     Headers,
@@ -107,10 +108,47 @@ SKIPPED = Transfer(
 )
 
 
+ASKED = Transfer(
+    link="desa-001/icon",
+    boot_ns=AT + 3,
+    direction=Direction.DOWN,
+    method=Method.NDT7,
+    purpose=Purpose.PLANNED,
+    outcome=TransferOutcome.DONE,
+    octets=[100],
+    late_packets=0,
+    connect_load_ns=[50_000_000],
+    tls_load_ns=[60_000_000, None],
+    http_load_ns=[70_000_000, None],
+    own_load_ns=[100_000_000, None],
+)
+TOLD_LATER = Transfer(
+    link="desa-001/icon",
+    boot_ns=AT + 4,
+    direction=Direction.UP,
+    method=Method.UDP,
+    purpose=Purpose.PLANNED,
+    outcome=TransferOutcome.ABORTED,
+    slot_id="a1" * 16,
+    ago_ns=35_000_000_000,
+    duration_ns=10_000_000_000,
+)
+ALL = [WHOLE, BY_TCP, SKIPPED, ASKED, TOLD_LATER]
+
+
 def test_transfers_are_the_golden_lines(golden: Callable[[str, bytes], bytes]) -> None:
-    lines = [encode_record(one) for one in (WHOLE, BY_TCP, SKIPPED)]
-    kept = golden("transfers.jsonl", b"\n".join(lines))
-    assert [decode_record(line) for line in kept.split(b"\n")] == [WHOLE, BY_TCP, SKIPPED]
+    kept = golden("transfers.jsonl", b"\n".join(encode_record(one) for one in ALL))
+    assert [decode_record(line) for line in kept.split(b"\n")] == ALL
+
+
+def test_records_from_before_there_were_requests_are_read(
+    golden_bytes: Callable[[str], bytes],
+) -> None:
+    for line in golden_bytes("transfers.jsonl").split(b"\n")[:3]:
+        record = decode_record(line)
+        assert isinstance(record, Transfer)
+        assert (record.tls_load_ns, record.own_load_ns, record.ago_ns) == ([], [], None)
+        assert encode_record(record) == line
 
 
 @pytest.mark.parametrize(
@@ -151,6 +189,9 @@ def test_the_longest_test_fits_into_a_batch() -> None:
         rtt_idle_ns=rtts[:250],
         rtt_load_ns=rtts,
         connect_load_ns=rtts,
+        tls_load_ns=rtts[:MAX_REQUESTS],
+        http_load_ns=rtts[:MAX_REQUESTS],
+        own_load_ns=rtts[:MAX_REQUESTS],
         tcp=(flow,) * MAX_FLOWS,
         cpe=WHOLE.cpe * MAX_READINGS,
         note="x" * 256,

@@ -108,6 +108,9 @@ def test_before_it_is_heard_a_provider_is_accused_in_private() -> None:
     assert later[0].standing is Standing.FINAL
     objected = Rebuttal(HEARD.delivered, objection_open=True)
     assert verdict(rows(84, every_evening), rebuttal=objected).pending == (Pending.OBJECTION,)
+    answered = Rebuttal(early.delivered, answered=UNTIL)
+    found = verdict(rows(84, every_evening), rebuttal=answered)
+    assert (found.standing, found.rebuttal) == (Standing.FINAL, answered)
 
 
 def test_one_window_alone_is_preliminary() -> None:

@@ -4,7 +4,8 @@ from fractions import Fraction
 import pytest
 
 from collector.audit.availability import Judgement
-from collector.audit.delays import LossClause, RttClause, available, loss
+from collector.audit.delays import DelayClause, LossClause, loss, sample
+from collector.audit.evidence import Span
 from collector.audit.histogram import Between, Histogram, of_ns
 from collector.audit.intervals import Interval
 from collector.audit.states import State
@@ -28,7 +29,7 @@ NEAR = Between(0.0198, 0.0202)
 def test_a_limit_within_the_bucket_decides_nothing(
     found: Between | None, limit_s: float | None, judgement: Judgement | None
 ) -> None:
-    assert RttClause(0.95, found, limit_s).judgement is judgement
+    assert DelayClause(0.95, found, limit_s).judgement is judgement
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,23 @@ def test_minutes_that_touch_an_outage_are_left_out() -> None:
     ]
     batches = [(at, of_ns([MS])) for at in range(0, 420, 60)]
     # 60..120 and 120..180 touch it; 360..420 reaches beyond what is judged, 420 is not judged.
-    whole, left = available(batches, intervals)
-    assert (whole.received, left) == (5, 2)
-    assert available([(1000, of_ns([MS]))], intervals) == (Histogram({}), 1)
+    found = sample(batches, intervals)
+    assert (found.whole.received, found.unavailable, found.loaded) == (5, 2, 0)
+    alone = sample([(1000, of_ns([MS]))], intervals)
+    assert (alone.whole, alone.unavailable) == (Histogram({}), 1)
+
+
+def test_minutes_that_our_own_tests_loaded_are_left_out_and_told_apart() -> None:
+    intervals = [Interval(0, 300, State.UP), Interval(300, 330, State.DOWN)]
+    intervals.append(Interval(330, 600, State.UP))
+    slow = [100 * MS] * 60
+    batches = [(at, of_ns(slow if at in (60, 120) else [MS] * 60)) for at in range(0, 600, 60)]
+    # The test touches the minutes from 60 and from 120; the one from 300 was not available anyway.
+    found = sample(batches, intervals, [Span(119, 133), Span(310, 320)])
+    assert (len(found.batches), found.loaded, found.unavailable) == (7, 2, 1)
+    top = found.whole.percentile(1)
+    assert top is not None and top.high_s < 0.002
+    # Up to the minute's last second, and from the first after it.
+    assert sample(batches, intervals, [Span(59, 60)]).loaded == 1
+    assert sample(batches, intervals, [Span(60, 61)]).loaded == 1
+    assert sample(batches, intervals, [Span(600, 700)]).loaded == 0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.audit.evidence import Span
-from collector.audit.loaded import SECOND, loaded_spans
+from collector.audit.loaded import LONGEST_NS, SECOND, Load, loaded_spans
 from wire.slot import Direction, Method
 from wire.transfer import Purpose, Transfer, TransferOutcome
 
@@ -29,12 +29,12 @@ def transfer(at_s: float, duration_s: float | None, **changes: Any) -> Transfer:
     return Transfer(**fields | changes)
 
 
-def placed(one: Transfer) -> tuple[int, int] | None:
-    return one.boot_ns + OFFSET_NS, ERROR_NS
+def placed(one: Transfer) -> Load:
+    return Load(one, one.boot_ns + OFFSET_NS, ERROR_NS)
 
 
 def spans(*transfers: Transfer) -> list[tuple[int, int]]:
-    found = loaded_spans(transfers, placed)
+    found = loaded_spans(map(placed, transfers))
     return [(one.start_s - 1_790_000_000, one.end_s - 1_790_000_000) for one in found]
 
 
@@ -56,15 +56,16 @@ def test_what_put_nothing_on_the_link_masks_nothing(outcome: str) -> None:
     assert spans(transfer(100, 10, outcome=TransferOutcome(outcome))) == []
 
 
-def test_a_test_that_nobody_can_place_or_that_never_loaded_masks_nothing() -> None:
-    assert loaded_spans([transfer(100, 10)], lambda _: None) == ()
+def test_a_test_that_never_loaded_masks_nothing_and_a_boast_no_more_than_a_grant() -> None:
     assert spans(transfer(100, None)) == []
+    ((start_s, end_s),) = spans(transfer(100.5, 10**6))
+    assert end_s - start_s == LONGEST_NS // SECOND + 3
 
 
 @given(st.lists(st.tuples(st.floats(0, 1000), st.floats(0, 60)), max_size=20))
 def test_every_loaded_moment_is_in_exactly_one_span(loads: list[tuple[float, float]]) -> None:
     transfers = [transfer(at_s, duration_s) for at_s, duration_s in loads]
-    found = loaded_spans(transfers, placed)
+    found = loaded_spans(map(placed, transfers))
     assert all(one.end_s < later.start_s for one, later in pairwise(found))
     for one in transfers:
         first = (one.boot_ns + OFFSET_NS) // SECOND

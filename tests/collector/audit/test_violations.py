@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from collector.audit.evidence import Span
 from collector.audit.intervals import Interval, check_whole
-from collector.audit.rules import DegradedRule, UnavailabilityRule
+from collector.audit.rules import DegradedRule, Terms, UnavailabilityRule
 from collector.audit.states import Cause, Charge, State
 from collector.audit.violations import (
     MICRO_S,
@@ -22,10 +22,14 @@ from tests.collector.audit.kit import START_S, TEN, intervals_of, seen_of
 MINUTE = DegradedRule()
 
 
+def terms(rule: UnavailabilityRule) -> Terms:
+    return Terms(unavailability=rule, degraded=MINUTE)
+
+
 def counts_of(text: str, rule: UnavailabilityRule = TEN) -> Violations:
     seen = seen_of(text)
     span = Span(START_S, START_S + len(text))
-    return violations(seen, intervals_of(seen, rule), span, rule, MINUTE)
+    return violations(seen, intervals_of(seen, rule), span, terms(rule))
 
 
 VECTOR_1_1 = "+" * 60 + "-" * 9 + "+" * 31 + "-" * 10 + "+" * 5 + "-" * 7 + "+" * 20
@@ -65,7 +69,7 @@ def test_maintenance_is_no_available_time() -> None:
     seen = seen_of("+" * 20 + "---" + "+" * 37)
     span = Span(START_S, START_S + 60)
     up = Interval(*span, State.UP)
-    plain = violations(seen, (up,), span, TEN, MINUTE)
+    plain = violations(seen, (up,), span, terms(TEN))
     work = up._replace(
         start_s=START_S + 10,
         end_s=START_S + 30,
@@ -73,7 +77,7 @@ def test_maintenance_is_no_available_time() -> None:
         charge=Charge.EXCLUDED,
     )
     parts = (up._replace(end_s=work.start_s), work, up._replace(start_s=work.end_s))
-    found = violations(seen, parts, span, TEN, MINUTE)
+    found = violations(seen, parts, span, terms(TEN))
     assert (plain.bad_available, plain.available, len(plain.micro)) == (3, 60, 1)
     assert (found.bad, found.bad_available, found.available, found.micro) == (3, 0, 40, ())
 
@@ -107,6 +111,42 @@ def test_a_window_is_judged_by_what_is_known_of_it() -> None:
         (10, State.DEGRADED),
         (60, State.UP),
     ]
+
+
+def test_losses_beside_our_own_load_are_no_violations_and_degrade_nothing() -> None:
+    seen = seen_of("+" * 60 + "+--" * 20 + "+" * 30 + "----" + "+" * 26)
+    span = Span(START_S, START_S + 180)
+    loaded = [Span(START_S + 60, START_S + 118), Span(START_S + 170, START_S + 400)]
+    plain = violations(seen, intervals_of(seen), span, terms(TEN))
+    found = violations(seen, intervals_of(seen), span, terms(TEN), loaded)
+    assert (plain.bad_available, plain.severe, plain.loaded_s) == (44, 1, 0)
+    # Of the loaded minute two lost seconds of two are left, and they are above a fifth.
+    assert (found.bad_available, found.severe, found.loaded_s) == (6, 1, 58 + 10)
+    assert found.available == plain.available - 68
+    assert [one.lost_s for one in found.micro] == [4]
+    assert total([plain, found]).loaded_s == 68
+    whole = [Span(START_S + 55, START_S + 125)]
+    assert violations(seen, intervals_of(seen), span, terms(TEN), whole).severe == 0
+    states = {one.state for one in degraded(intervals_of(seen), seen, MINUTE, whole)}
+    assert states == {State.UP}
+    assert State.DEGRADED in {one.state for one in degraded(intervals_of(seen), seen, MINUTE)}
+
+
+def test_outages_are_not_excused_by_a_load() -> None:
+    seen = seen_of("+" * 60 + "-" * 30 + "+" * 60)
+    ran = intervals_of(seen)
+    load = [Span(START_S + 50, START_S + 100)]
+    assert degraded(ran, seen, MINUTE, load) == ran
+    assert State.DOWN in {one.state for one in ran}
+
+
+def test_an_interval_of_which_a_part_was_loaded_is_left_out_whole() -> None:
+    rule = UnavailabilityRule(bin_s=10, bins_in=4, bins_out=4)
+    seen = seen_of("+" * 40 + "------++++" * 2 + "+" * 40)
+    span = Span(START_S, START_S + 100)
+    load = [Span(START_S + 47, START_S + 48)]
+    found = violations(seen, intervals_of(seen, rule), span, terms(rule), load)
+    assert (found.bad_available, found.available, found.loaded_s) == (1, 9, 10)
 
 
 STRETCH = st.tuples(st.sampled_from("+-."), st.integers(1, 25)).map(lambda one: one[0] * one[1])
@@ -163,16 +203,16 @@ def test_counts_of_parts_add_up(text: str, size: int, cuts: list[int]) -> None:
     intervals = intervals_of(seen, rule)
     edges = sorted({0, len(text), *(min(cut * 60, len(text)) for cut in cuts)})
     parts = [
-        violations(seen, intervals, Span(START_S + low, START_S + high), rule, MINUTE)
+        violations(seen, intervals, Span(START_S + low, START_S + high), terms(rule))
         for low, high in itertools.pairwise(edges)
     ]
     if parts:
         span = Span(START_S, START_S + len(text))
-        assert total(parts) == violations(seen, intervals, span, rule, MINUTE)
+        assert total(parts) == violations(seen, intervals, span, terms(rule))
 
 
 @pytest.mark.parametrize("length", [0, 1])
 def test_a_link_without_intervals_has_nothing_to_count(length: int) -> None:
     seen = seen_of("-" * length)
-    found = violations(seen, (), Span(START_S, START_S + length), TEN, MINUTE)
+    found = violations(seen, (), Span(START_S, START_S + length), terms(TEN))
     assert found == Violations(length, 0, 0, 0, 0, 0, ())

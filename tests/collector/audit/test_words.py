@@ -115,6 +115,22 @@ def test_a_preliminary_finding_says_so_first(language: Language) -> None:
     assert PHRASES[language]["preliminary"].split(",")[0] not in summary(final, language)
 
 
+@pytest.mark.parametrize("language", Language)
+def test_what_the_provider_was_given_and_answered_is_told(language: Language) -> None:
+    objected = Rebuttal(date(2026, 6, 3), objection_open=True, answered=date(2026, 6, 9))
+    settled = Rebuttal(date(2026, 6, 3), answered=date(2026, 6, 9))
+    for rebuttal, key in ((objected, "objection"), (settled, "closed")):
+        text = summary(verdict(rows(84, lower), rebuttal=rebuttal), language)
+        assert PHRASES[language]["rebuttal.delivered"].format(day="2026-06-03") in text
+        said = PHRASES[language][f"rebuttal.{key}"]
+        assert PHRASES[language]["rebuttal.answered"].format(day="2026-06-09", said=said) in text
+        assert explain(verdict(rows(84, lower), rebuttal=rebuttal), language).startswith(
+            "\n".join(text.splitlines()[:2])
+        )
+    unheard = summary(verdict(rows(84, lower)), language)
+    assert PHRASES[language]["rebuttal.delivered"].split("{")[0] not in unheard
+
+
 def test_insufficient_evidence_says_what_is_missing() -> None:
     text = summary(verdict(rows(10, lower)), Language.EN)
     assert "EVIDENCE INSUFFICIENT" in text

@@ -161,7 +161,7 @@ class District:
 
     def __init__(self, file: Path, sites: Sequence[Site], until_s: int, **terms: object) -> None:
         self.sites, self.until_s = sites, until_s
-        self.ledger = SqliteLedger(file)
+        self.ledger = SqliteLedger(file, durable=False)
         self.inventory = Inventory(
             tuple(
                 Node(id=f"n-{one.name}", name=one.name, kind=NodeKind.DESA, district="K")
@@ -173,7 +173,8 @@ class District:
             contract(link=one.name, pop=one.pop, reference=f"K-{one.name}", **terms)
             for one in sites
         ]
-        promised = self.inventory, Contracts(tuple(rows))
+        self.contracts = Contracts(tuple(rows))
+        promised = self.inventory, self.contracts
         self.derived, self.kept = DerivedStore(self.ledger), OutageStore(self.ledger)
         worlds = Worlds(self.ledger, lambda: promised)
         self.judge = Judge(self.ledger, self.derived, self.kept, worlds.now)

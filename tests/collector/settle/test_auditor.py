@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from collector.audit import dedicated, words
 from collector.audit.daily import Direction
 from collector.audit.evidence import Span
-from collector.audit.findings import Finding, Look
+from collector.audit.findings import Finding, Look, Pending
 from collector.audit.gates import Shown
 from collector.audit.intervals import Edge, Interval, Outage
 from collector.audit.phrases import Language
@@ -22,9 +22,11 @@ from collector.audit.states import Cause, Charge, State
 from collector.audit.together import Sharing
 from collector.contracts import Cir, Contracts, Layer, Rates
 from collector.experiment import Experiment, ExperimentState, Result, draw
+from collector.hearings import ClosedAs, Closing, Hearing, HearingKind
 from collector.ledger import PlacedBy
 from collector.ledger.outages import Lane, Revision
 from collector.ledger.verdicts import VerdictStore
+from collector.maintenance import Recorded, Scope
 from collector.settle import auditor
 from collector.settle.auditor import due
 from collector.settle.trials import Beside, Doubt, Made, Subject, case_of, trial
@@ -125,6 +127,74 @@ def test_late_evidence_makes_a_revision_and_edits_nothing(one: Lines) -> None:
     again = auditor.Auditor(one.gathering, VerdictStore(one.ledger))
     assert again.look(UNTIL, NOW_S + 1800) == []
     assert len(one.store.history("l1", "down", UNTIL)) == 2
+
+
+SAID = Recorded("Sari", "root", 1)
+
+
+def heard(ground: Lines, kind: HearingKind, day: date, until: date = UNTIL) -> int:
+    hearing = Hearing(Scope(provider="P"), until, kind, day, "raw data, 84 days", None)
+    return ground.ledger.registers.hearings.add(hearing, SAID).id
+
+
+def pending(ground: Lines, day: date) -> list[str]:
+    """What the accusation waits for beside gates, looked at on this day."""
+    ground.auditor.look(
+        UNTIL, int(datetime(day.year, day.month, day.day, 5, tzinfo=UTC).timestamp())
+    )
+    (given,) = ground.answers.verdicts()
+    assert given.kept.verdict.finding is Finding.NOT_DEDICATED
+    return [one.value for one in given.kept.verdict.pending if one is not Pending.GATES]
+
+
+def test_an_accusation_waits_until_its_provider_had_its_say(one: Lines) -> None:
+    one.tested("l1", line.contended)
+    first, days = UNTIL + timedelta(days=2), timedelta(days=1)
+    assert pending(one, first) == ["rebuttal"]
+    # What was delivered for an earlier look does not hold this one's tests.
+    heard(one, HearingKind.DELIVERED, first - 20 * days, UNTIL - 10 * days)
+    assert pending(one, first + days) == ["rebuttal"]
+    heard(one, HearingKind.DELIVERED, first)
+    assert pending(one, first + 13 * days) == ["rebuttal"]
+    revisions = len(one.store.history("l1", "down", UNTIL))
+    assert pending(one, first + 14 * days) == []
+    assert pending(one, first + 40 * days) == []
+    # The days that pass make one revision, when they are over, and no other.
+    assert len(one.store.history("l1", "down", UNTIL)) == revisions + 1
+    assert one.found("l1")["rebuttal"]["delivered"] == first.isoformat()
+
+
+def test_an_answer_ends_the_waiting_and_an_objection_begins_another(one: Lines) -> None:
+    one.tested("l1", line.contended)
+    day = UNTIL + timedelta(days=3)
+    wrong = heard(one, HearingKind.ACCEPTED, day)
+    assert pending(one, day) == []
+    hearings = one.ledger.registers.hearings
+    hearings.close(wrong, Closing(ClosedAs.CANCELLED, "of another link", SAID))
+    assert pending(one, day) == ["rebuttal"]
+    objection = heard(one, HearingKind.OBJECTED, day)
+    assert pending(one, day) == ["objection"]
+    hearings.close(objection, Closing(ClosedAs.SETTLED, "the box was checked on site", SAID))
+    assert pending(one, day) == []
+    assert one.found("l1")["rebuttal"]["answered"] == day.isoformat()
+
+
+def test_an_objection_to_an_earlier_look_stands_until_it_is_settled(one: Lines) -> None:
+    one.tested("l1", line.contended)
+    earlier = UNTIL - timedelta(days=30)
+    objection = heard(one, HearingKind.OBJECTED, earlier, earlier)
+    heard(one, HearingKind.ACCEPTED, UNTIL)
+    assert pending(one, UNTIL + timedelta(days=1)) == ["objection"]
+    closing = Closing(ClosedAs.SETTLED, "cleared up", SAID)
+    one.ledger.registers.hearings.close(objection, closing)
+    assert pending(one, UNTIL + timedelta(days=1)) == []
+
+
+def test_anothers_hearing_is_not_this_links(one: Lines) -> None:
+    one.tested("l1", line.contended)
+    hearing = Hearing(Scope(provider="B"), UNTIL, HearingKind.ACCEPTED, UNTIL, "fine", None)
+    one.ledger.registers.hearings.add(hearing, SAID)
+    assert pending(one, UNTIL + timedelta(days=1)) == ["rebuttal"]
 
 
 def test_an_unchanged_link_gets_no_revision_when_another_one_changes(lines: Lines) -> None:

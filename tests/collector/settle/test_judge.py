@@ -174,3 +174,16 @@ def test_late_evidence_reaches_what_a_peer_was_not_judged_for_since(make) -> Non
     assert before.event is None
     district.take([*own[0][50:], *own[1], *own[2], *own[3]])
     assert {one.cause.value for one in district.outages("s0")} == {"provider_core"}
+
+
+def test_a_hub_that_others_lost_too_is_told_of_alike_whoever_reports_first(make) -> None:
+    """No outage comes of it, yet what is said of it names how many lost it."""
+    cut = lost(CUT)
+    sites = [Site(f"s{k}", hub=cut) for k in range(5)]
+    district, straight = make(*sites), make(*sites)
+    straight.take(straight.batches)
+    for k in range(5):
+        district.take(b for b in district.batches if b.header.agent_id[-1] == k + 1)
+    for one in sites:
+        assert district.intervals(one.name) == straight.intervals(one.name)
+    assert "members=5" in next(i.why for i in district.intervals("s0") if i.why)

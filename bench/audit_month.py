@@ -1,0 +1,188 @@
+"""The audit of a month of many links: what making, writing and rendering it costs.
+
+    python bench/audit_month.py [--links 1000] [--days 30] [--seed 1] [--pdf 2]
+
+The ledger is that of bench/ledger_month.py: seeded faults, judged by the real Judge. Beside it
+stand what a running collector has at a month's end: for every hour of every link the sums of delays
+and evidence (made as hours end), eight throughput tests a day as records, and a verdict. From
+there on nothing is invented: the real AuditMaker, the real renderings, the real SQLite file.
+
+"cold" is the first audit, "again" the second. PDF is laid out for a few links only, each by itself.
+Memory is this process's peak so far, filling and judging included.
+Prints, never asserts.
+"""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import msgspec
+from ledger_month import BEFORE_S, HOUR_S, Collector, Figures, fill
+from made.box import NS, Box
+from peers.machine import print_machine
+
+from collector.audit.calendar import DAY_S, Month, Zone
+from collector.audit.evidence import Span
+from collector.audit.histogram import of_ns
+from collector.audit.phrases import Language
+from collector.ledger.audits import AuditStore
+from collector.ledger.hours import HourStore, pack, summed
+from collector.ledger.verdicts import Draft, VerdictStore
+from collector.report.document import canonical
+from collector.report.gather import AuditMaker, Wanted
+from collector.report.html import Letterhead, Pages, render
+from collector.report.issue import AuditDesk
+from collector.report.pdf import pdf
+from collector.report.tabular import csv_files, xlsx
+from collector.settle.auditor import Auditor, Gathering
+from wire.codec import encode_record
+from wire.detail import Reading
+from wire.observation import Outcome
+from wire.slot import Direction, Method
+from wire.transfer import Box as MeasuringBox
+from wire.transfer import Headers, HubLoad, Offer, Purpose, Transfer, TransferOutcome
+
+BITS = 10_000_000
+TESTS = (2, 4, 9, 14, 19, 20, 21, 22)
+
+
+def test(link: str, boot_ns: int, share: float) -> Transfer:
+    packets = round(share * BITS / 8 / 1500)
+
+    def counters(after_s: int) -> Reading:
+        return Reading(
+            link=link, target="router", boot_ns=boot_ns + after_s * NS, outcome=Outcome.OK,
+            sys_uptime_cs=1_000_000 + after_s * 100, in_octets=packets * 1522 * after_s,
+            in_packets=packets * after_s, out_octets=0, out_packets=0, counter_bits=64,
+        )  # fmt: skip
+
+    return Transfer(
+        link=link, boot_ns=boot_ns, direction=Direction.DOWN, method=Method.UDP,
+        purpose=Purpose.PLANNED, outcome=TransferOutcome.DONE, duration_ns=10 * NS,
+        offered=(Offer(0, round(0.98 * BITS)),), octets=[round(share * BITS / 80)] * 100,
+        headers=Headers(ip=20, transport=8, packet=1500), cpe=(counters(1), counters(9)),
+        rtt_load_ns=[30_000_000] * 100, rtt_interval_ns=NS // 10,
+        box=MeasuringBox(fit=True, selftest_bits_per_s=13_000_000,
+                         selftest_offered_bits_per_s=12_000_000, speed_mbps=1000,
+                         full_duplex=True),
+        hub=HubLoad(cpu_ratio=0.1, nic_bits_per_s=BITS, nic_speed_mbps=1000),
+    )  # fmt: skip
+
+
+def tests(box: Box, span: Span) -> Iterator[tuple[str, str, str, int, int, bytes]]:
+    """Eight a day, evenings a little lower."""
+    for day in range(span.length_s // DAY_S):
+        for hour in TESTS:
+            at_s = span.start_s + day * DAY_S + hour * HOUR_S + day % 50 * 60
+            share = 0.95 + day % 5 / 500 - hour / 2000
+            boot_ns = (at_s - span.start_s + 100) * NS
+            line = encode_record(test(box.link, boot_ns, share))
+            yield box.link, "throughput", "transfer", boot_ns, at_s, line
+
+
+@cache
+def hour_sum(slow: float) -> bytes:
+    """Sixty minutes of round trips, some lost."""
+    minutes = [
+        of_ns([round((20 + (k * 7 + minute) % 11) * 1e6 * slow) for k in range(60)], minute % 3)
+        for minute in range(60)
+    ]
+    return pack(summed(0, minutes))
+
+
+def sum_up(hub: Collector, box: Box, span: Span) -> None:
+    """The hours' sums as the service would have left them: a minute's batch each minute."""
+    rows, used = [], []
+    for hour in range(span.start_s // HOUR_S, span.end_s // HOUR_S):
+        evening = hour % 24 in (12, 13, 14, 15)
+        rows.append((box.link, "hub", hour, hour_sum(1.5 if evening else 1.0)))
+        used.append((box.link, hour, 60, hour.to_bytes(32, "big")))
+    with hub.ledger.transaction() as db:
+        db.executemany("INSERT OR REPLACE INTO delay_hour VALUES (?,?,?,?)", rows)
+        db.executemany("INSERT OR REPLACE INTO evidence_hour VALUES (?,?,?,?)", used)
+
+
+def furnish(hub: Collector, span: Span, gathering: Gathering) -> None:
+    """Sums, tests and verdicts of every link."""
+    until, store = date(2026, 12, 1), VerdictStore(hub.ledger)
+    for number, box in enumerate(hub.boxes):
+        sum_up(hub, box, span)
+        with hub.ledger.transaction() as db:
+            (batch_id,) = db.execute(
+                "SELECT batch_id FROM stretch WHERE link=? LIMIT 1", (box.link,)
+            ).fetchone() or (0,)
+            db.executemany(
+                "INSERT OR REPLACE INTO sample VALUES (?,?,?,?,?,?,?)",
+                [(batch_id, *row) for row in tests(box, span)],
+            )
+        if number == 0:
+            Auditor(gathering, store).look(until, span.end_s + DAY_S)
+    first = next(
+        one.verdict for one in store.newest(until) if one.verdict.link == hub.boxes[0].link
+    )
+    drafts = []
+    for box in hub.boxes[1:]:
+        data = msgspec.json.encode(msgspec.structs.replace(first, link=box.link))
+        drafts.append(Draft(box.link, first.direction.value, box.link, "as the first", data))
+    store.keep(until, "bench", drafts, span.end_s + DAY_S)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--links", type=int, default=1_000)
+    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pdf", type=int, default=2, help="documents of links to lay out")
+    options = parser.parse_args()
+    print_machine()
+    print(f"load average {os.getloadavg()[0]:.2f}")
+    month = Month(2026, 11, Zone.WIB).span
+    whole = Span(month.start_s - BEFORE_S, month.start_s + options.days * DAY_S + BEFORE_S)
+    with tempfile.TemporaryDirectory() as folder:
+        hub = Collector(Path(folder) / "ledger.db", options.links)
+        fill(hub, whole, options.seed, options.days // 2)
+        figures, now_s = Figures(), whole.end_s + 60
+        with figures.of("judge all links (no part of the audit)", options.links):
+            while hub.judge.step(now_s):
+                pass
+        promised = (hub.inventory, hub.worlds._promised()[1])
+        gathering = Gathering(hub.ledger, hub.derived, hub.kept, lambda: promised)
+        span = Span(month.start_s, month.start_s + options.days * DAY_S)
+        with figures.of("sums, tests and verdicts (no part of the audit)", options.links):
+            furnish(hub, span, gathering)
+        print(f"ledger file {(Path(folder) / 'ledger.db').stat().st_size / 2**20:.0f} MiB")
+        maker = AuditMaker(hub.ledger, hub.derived, hub.kept, lambda: promised)
+        assert isinstance(maker.hours, HourStore)
+        with figures.of("audit: cold", options.links):
+            audit = maker.audit(Wanted("2026-11"), now_s + 30 * DAY_S)
+        with figures.of("audit: again", options.links):
+            again = maker.audit(Wanted("2026-11"), now_s + 30 * DAY_S)
+        print(f"the same again: {canonical(again) == canonical(audit)}")
+        del again
+        desk = AuditDesk(maker, AuditStore(hub.ledger))
+        with figures.of("audit made and issued", options.links):
+            made = desk.issue(Wanted("2026-11"), "bench", now_s + 30 * DAY_S)
+        with figures.of("XLSX", options.links):
+            size = len(xlsx(made, Language.ID))
+        print(f"JSON {len(made.data) / 2**20:.1f} MiB, XLSX {size / 2**20:.1f} MiB")
+        with figures.of("CSV", options.links):
+            csv_files(audit)
+        few = made.document.audit.links[: options.pdf]
+        with figures.of(f"HTML of {len(few)} links, each", len(few)):
+            pages = [render(made, Pages(False, [one]), Language.ID, Letterhead()) for one in few]
+        with figures.of(f"PDF of {len(few)} links, each", len(few)):
+            for page in pages:
+                pdf(page)
+        with figures.of("PDF of the summary"):
+            pdf(render(made, Pages(True, ()), Language.ID, Letterhead()))
+        figures.show()
+        print(f"{audit.summary.judgement}, restitution Rp{audit.summary.restitution_rupiah:,}")
+        hub.ledger.close()
+
+
+if __name__ == "__main__":
+    main()
