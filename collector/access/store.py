@@ -5,6 +5,7 @@ from another process (`pantau-collector account`); each is one durable transacti
 """
 
 import hashlib
+import logging
 import os
 import re
 import secrets
@@ -20,6 +21,7 @@ import apsw
 from collector.access.roles import Asker, Role, Way
 from collector.ledger import LedgerError
 
+log = logging.getLogger(__name__)
 NS = 1_000_000_000
 DAY_NS = 86_400 * NS
 _SCHEMA = """
@@ -231,11 +233,18 @@ class AccessStore:
         if now_wall_ns - began > limits.whole_ns or now_wall_ns - seen > limits.idle_ns:
             return None
         if now_wall_ns - seen > _TOUCH_NS:
+            self._touch(digest, now_wall_ns)
+        return Asker(name, Role(role), Way.VISIT, csrf, digest)
+
+    def _touch(self, digest: bytes, now_wall_ns: int) -> None:
+        try:
             with self._translated(), self._db:
                 self._db.execute(
                     "UPDATE visit SET seen_wall_ns=? WHERE digest=?", (now_wall_ns, digest)
                 )
-        return Asker(name, Role(role), Way.VISIT, csrf, digest)
+        except LedgerError as error:
+            # A full disk must not take the board from the wall: the visit may end too early.
+            log.warning("not noted that a visit was seen: %s", error)
 
     def end(self, digest: bytes, told: Told) -> None:
         """The visit is over."""

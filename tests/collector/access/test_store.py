@@ -144,6 +144,19 @@ def test_a_file_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
         AccessStore(tmp_path / "a.db")
 
 
+def test_a_disk_that_takes_nothing_ends_no_visit(
+    store: AccessStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(store)
+    secret = store.begin("sri", told(Deed.LOGIN))
+    store._db.execute("PRAGMA query_only=ON")
+    assert store.visitor(secret, NOW + 3600 * 10**9) is not None
+    assert "not noted that a visit was seen" in caplog.text
+    with pytest.raises(LedgerError):
+        store.note(told(Deed.LOGIN))
+    store._db.execute("PRAGMA query_only=OFF")
+
+
 def test_old_visits_are_removed(store: AccessStore) -> None:
     add(store)
     old = store.begin("sri", told(Deed.LOGIN))
