@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 PDF_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core
 RUN_PACKAGES := python3-venv gcc libc6-dev iproute2 $(PDF_PACKAGES)
 DEMO_PACKAGES := prometheus prometheus-alertmanager
-TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus prometheus-alertmanager victoria-metrics openssl zstd jq xxd snmpd tshark iperf3 poppler-utils systemd libseccomp2 docker-compose shellcheck
+TEST_PACKAGES := $(RUN_PACKAGES) iputils-ping prometheus prometheus-alertmanager victoria-metrics openssl zstd jq xxd snmpd tshark iperf3 poppler-utils systemd libseccomp2 docker-compose shellcheck chromium
 BENCH_PACKAGES := $(RUN_PACKAGES) iputils-ping fping prometheus-blackbox-exporter prometheus victoria-metrics iperf3
 # Not as packages where there is an npm already: other distributions of node bring their own.
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
@@ -51,7 +51,7 @@ test-district: $(READY)
 	$(BIN)/pytest -o cache_dir=.pytest_cache/district $(DISTRICT)
 
 test-fast: $(READY)  ## Tests without namespaces and without other programs
-	$(BIN)/pytest -q -m "not lab and not prometheus and not alertmanager and not victoria" $(PYTEST)
+	$(BIN)/pytest -q -m "not lab and not prometheus and not alertmanager and not victoria and not chromium" $(PYTEST)
 
 check: $(READY)  ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from collector.commands import (
+    account,
     audit,
     backup,
     evidence,
@@ -16,7 +17,16 @@ from collector.commands import (
     silences,
     throughput,
 )
-from collector.commands.options import CONFIG, JSON, ONE_LINK, ZONE, fail, in_one_line
+from collector.commands.options import (
+    CONFIG,
+    JSON,
+    ONE_LINK,
+    TOKEN,
+    URL,
+    ZONE,
+    fail,
+    in_one_line,
+)
 from runtime.settings import SettingsError
 from runtime.version import VERSION
 from wire.slot import Method
@@ -29,7 +39,7 @@ if TYPE_CHECKING:
 @click.group(
     help="Takes the agents' reports in, keeps them as evidence, shows what is known now.\n\n"
     "First time: write collector.yaml, nodes.yaml and links.yaml (see configs/), `check` them,"
-    " `serve`, then `invite` each node."
+    " `serve`, make an `account` for the page, then `invite` each node."
 )
 @click.version_option(VERSION, prog_name="pantau-collector")
 def main() -> None:
@@ -48,8 +58,21 @@ def main() -> None:
 @click.option(
     "--log.format", "form", default="plain", show_default=True, type=click.Choice(["plain", "json"])
 )
-def serve(config: Path, level: str, form: str) -> None:
-    """Run the collector until SIGTERM. SIGHUP reloads nodes, links and contracts."""
+@click.option(
+    "--web.config.file",
+    "web_config",
+    type=click.Path(path_type=Path),
+    help="Who may read /metrics and the API, in the exporter-toolkit's form (docs/access.md);"
+    " instead of http.web_config_file.",
+)
+@click.option(
+    "--web.enable-lifecycle",
+    "lifecycle",
+    is_flag=True,
+    help="Let anybody POST to /-/reload; else operators, and this machine itself.",
+)
+def serve(config: Path, level: str, form: str, web_config: Path | None, lifecycle: bool) -> None:
+    """Run the collector until SIGTERM. SIGHUP reloads nodes, links, contracts and web access."""
     from collector.app import Collector
     from collector.app import serve as run
     from collector.ledger import LedgerError
@@ -60,7 +83,7 @@ def serve(config: Path, level: str, form: str) -> None:
     set_up(level, form)
 
     async def start() -> None:
-        await run(Collector(read(config), KeptClock()))
+        await run(Collector(read(config, web_config), KeptClock(), lifecycle=lifecycle))
 
     try:
         asyncio.run(start())
@@ -171,13 +194,16 @@ def invite(config: Path, node: str, days: float) -> None:
 @CONFIG
 @JSON
 @click.option("--revoke", metavar="AGENT", help="Refuse this agent (its id) from now on.")
-def agents(config: Path, as_json: bool, revoke: str | None) -> None:
-    """List enrolled agents, or revoke one."""
+@click.option(
+    "--approve", metavar="AGENT", help="Let this agent speak, where approve_agents is set."
+)
+def agents(config: Path, as_json: bool, revoke: str | None, approve: str | None) -> None:
+    """List enrolled agents, or revoke or approve one."""
     from collector import tables
     from collector.ledger import LedgerError
 
     try:
-        tables.agents(config, as_json=as_json, revoke=revoke)
+        tables.agents(config, as_json=as_json, revoke=revoke, approve=approve)
     except (SettingsError, LedgerError, OSError, ValueError) as error:
         fail(error)
 
@@ -185,13 +211,14 @@ def agents(config: Path, as_json: bool, revoke: str | None) -> None:
 @main.command()
 @CONFIG
 @JSON
-@click.option("--url", help="Where the running collector answers; by default on this machine.")
-def links(config: Path, as_json: bool, url: str | None) -> None:
+@URL
+@TOKEN
+def links(config: Path, as_json: bool, url: str | None, token_file: Path | None) -> None:
     """List all links as the running collector knows them now."""
     from collector import tables
 
     try:
-        tables.links(config, as_json=as_json, url=url)
+        tables.links(config, as_json=as_json, url=url, token_file=token_file)
     except (SettingsError, ValueError, OSError) as error:
         fail(error)
 
@@ -242,6 +269,7 @@ def demo(duration: str | None, keep: bool) -> None:
 
 
 for command in (
+    account.account,
     registers.maintenance,
     registers.tickets,
     registers.rebuttal,

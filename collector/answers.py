@@ -4,6 +4,7 @@ Everything comes from what was judged and kept; nothing is judged here. What was
 because its evidence is not here, is unknown.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import NamedTuple
@@ -24,7 +25,7 @@ from collector.audit.violations import Violations, violations
 from collector.contracts import Contract, Contracts, Period
 from collector.inventory import HUB_TARGET, Inventory, Reach
 from collector.ledger.derived import DerivedStore
-from collector.ledger.outages import Kept, Lane, OutageStore
+from collector.ledger.outages import SETTLED_AFTER_S, Kept, Lane, OutageStore
 from collector.settle.gather import loaded_of, strip_of
 
 DAY_S = 86_400
@@ -119,26 +120,53 @@ class Answers:
         By the evidence; of what is not judged yet, by what the hub heard. What was withdrawn is no
         outage.
         """
-        found: list[Kept] = []
-        for lane in Lane:
-            newest = (
-                self._store.all_newest(lane, span)
-                if link is None
-                else self._store.newest(lane, link, span)
-            )
-            found += [
-                one
-                for one in newest
-                if not one.withdrawn
-                and cause in (None, one.outage.cause)
-                and (lane is Lane.EVIDENCE or self._ahead(one))
-            ]
+        settled = self._newest(Lane.EVIDENCE, link, span)
+        told: dict[str, list[Kept]] = defaultdict(list)
+        for one in settled:
+            told[one.outage.link].append(one)
+        found = [
+            one
+            for one in (*settled, *self._newest(Lane.LIVE, link, span))
+            if cause in (None, one.outage.cause)
+            and (one.lane is Lane.EVIDENCE or self._ahead(one, told[one.outage.link]))
+        ]
         return sorted(found, key=lambda one: (one.outage.start.at_s, one.outage.link, one.id))
 
-    def _ahead(self, one: Kept) -> bool:
-        """Whether a provisional outage reaches beyond what is judged."""
-        judged_s, end = self._store.judged_until(one.outage.link), one.outage.end
-        return judged_s is None or end is None or end.at_s > judged_s
+    def _newest(self, lane: Lane, link: str | None, span: Span) -> list[Kept]:
+        newest = (
+            self._store.all_newest(lane, span)
+            if link is None
+            else self._store.newest(lane, link, span)
+        )
+        return [one for one in newest if not one.withdrawn]
+
+    def latest(self, since_s: int) -> dict[str, Kept]:
+        """By link, of what `outages` tells the one that began last, at `since_s` or later."""
+        found = {one.outage.link: one for one in self._store.latest(Lane.EVIDENCE, since_s)}
+        for one in self._store.latest(Lane.LIVE, since_s):
+            settled = found.get(one.outage.link)
+            later = settled is None or one.outage.start.at_s > settled.outage.start.at_s
+            if later and self._ahead(one, [] if settled is None else [settled]):
+                found[one.outage.link] = one
+        return found
+
+    def _ahead(self, one: Kept, told: Iterable[Kept]) -> bool:
+        """Whether a provisional outage is of what the evidence does not tell yet: not of what is
+        `told`, and not judged so long ago that it would have been."""
+        judged_s, start_s, end = (
+            self._store.judged_until(one.outage.link),
+            one.outage.start.at_s,
+            one.outage.end,
+        )
+        if judged_s is None or end is None:
+            return True
+        if end.at_s + SETTLED_AFTER_S <= judged_s:
+            return False
+        return not any(
+            other.outage.start.at_s <= end.at_s
+            and (other.outage.end is None or other.outage.end.at_s >= start_s)
+            for other in told
+        )
 
     def history(self, outage_id: int) -> History:
         """All that was said of one outage. Raises KeyError for one that there is not."""
@@ -154,9 +182,14 @@ class Answers:
         found = settles(
             [newest],
             self._store.newest(Lane.EVIDENCE, link, near),
-            {} if judged_s is None else {link: judged_s},
+            # It is told so long after it was judged.
+            {} if judged_s is None else {link: judged_s - SETTLED_AFTER_S},
         )
         return History(revisions, found[0].settled if found else None)
+
+    def intervals(self, link: str, span: Span) -> list[Interval]:
+        """What was judged of the span, in order; what was not is unknown."""
+        return whole(self._store.intervals(link, span), span)
 
     def events(self, span: Span = FOR_EVER) -> list[Common]:
         """What several links had in common, by its beginning."""

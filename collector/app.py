@@ -12,7 +12,9 @@ from aiohttp import web
 from collector import contracts as promised
 from collector import identity as keys
 from collector import inventory
+from collector.access.store import AccessStore
 from collector.answers import Answers
+from collector.audit.calendar import Month
 from collector.backfill.service import Backfill
 from collector.backfill.store import BackfillStore
 from collector.board import Board
@@ -23,11 +25,14 @@ from collector.desk import Desk
 from collector.fleet import Fleet
 from collector.ingest import Ingest, ReceiptSigner
 from collector.inventory import ReflectorAddress
+from collector.ledger.approvals import Approvals
 from collector.ledger.audits import AuditStore
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import OutageStore
+from collector.ledger.recent import Arrivals
 from collector.ledger.sqlite import SqliteLedger
 from collector.live import Live
+from collector.recent import Recent
 from collector.reflector import Reflector, ReflectorSettings
 from collector.report.gather import AuditMaker
 from collector.report.issue import AuditDesk
@@ -51,11 +56,21 @@ from collector.web import strangers
 from collector.web.agents import AgentEndpoints
 from collector.web.audit import AuditPages
 from collector.web.audits import AuditDocuments, AuditGround
+from collector.web.board_pages import BoardPages
 from collector.web.discovery import DiscoveryPages
+from collector.web.entry import EntryPages, House
+from collector.web.feed import Feed
+from collector.web.fleet_pages import Boxes, FleetPages
+from collector.web.guard import Guard
 from collector.web.heads import HeadPages
+from collector.web.link_pages import LinkPages, Sources
+from collector.web.month_pages import Document, MonthPages
+from collector.web.operate_pages import OperatePages
 from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
+from collector.web.render import Renderer
 from collector.web.runbooks import RunbookPages
+from collector.web.static import StaticFiles
 from collector.web.verdicts import VerdictPages
 from runtime.clock import Clock
 from runtime.service import ServiceManager
@@ -77,11 +92,19 @@ STOP_WITHIN_S = 2.0
 class Collector:
     """One running collector."""
 
-    def __init__(self, located: Located, clock: Clock, server: Server | None = None) -> None:
+    def __init__(
+        self,
+        located: Located,
+        clock: Clock,
+        server: Server | None = None,
+        *,
+        lifecycle: bool = False,
+    ) -> None:
         """Open the ledger, read nodes, links and contracts. Raises SettingsError or LedgerError.
 
         `server` carries the loads of throughput tests; by default it is collector.throughput,
-        where the settings allow tests at all.
+        where the settings allow tests at all. `lifecycle` lets anybody reload, as Prometheus'
+        flag does.
         """
         self._located, self._clock = located, clock
         settings = located.settings
@@ -97,7 +120,7 @@ class Collector:
             self.table, clock, ReflectorSettings(settings.stamp.host, settings.stamp.port)
         )
         self.counters = Counters(self.table, self.reflector)
-        self.roster = Roster(self.ledger, settings.limits)
+        self.approvals, self.roster = self._speakers()
         fleet = Fleet(self.ledger, self.roster, self.table, identity, self._reflector_address)
         self.board = Board(
             fleet, Live(settings.silence_after_s), self.table, self.counters, clock.quality
@@ -155,9 +178,9 @@ class Collector:
         self.verdicts = opened(gathering, self.ledger, self.board.verdicts)
         self.judging = VerdictService(self.verdicts, fleet, clock)
         self.tree = trees.opened(self.ledger, located, self._promised, self.counters, clock)
-        self.pages = Pages(self.board, self.counters, clock, self.reload)
-        self._app = web.Application(client_max_size=MAX_BATCH_BYTES)
-        self._serve(desk, gathering, keys.operator_token(located.data_dir))
+        self.access, self.guard = self._access(lifecycle)
+        self.recent, self.feed = self._views()
+        self._app = self._served(desk, gathering)
         self.auditing = self._audits(derived, kept)
         self.port, self._planned_hour = settings.http.port, clock.wall_ns() // HOUR_NS
         self._inventory, self.contracts = self._read()
@@ -177,23 +200,87 @@ class Collector:
         self.counters.queue.set_function(lambda: self._committer.waiting)
         self.counters.agents.set_function(lambda: len(self.roster.active()))
 
-    def _serve(self, desk: Desk, gathering: Gathering, operator_token: str) -> None:
+    def _speakers(self) -> tuple[Approvals, Roster]:
+        settings = self._located.settings
+        approvals = Approvals(self.ledger, asked=settings.approve_agents)
+        approvals.catch_up(self._clock.wall_ns())
+        return approvals, Roster(self.ledger, settings.limits, approvals.waiting)
+
+    def _views(self) -> tuple[Recent, Feed]:
+        recent = Recent(Arrivals(self.ledger), self.answers, self._clock)
+        return recent, Feed(self.board, recent, self._clock)
+
+    def _access(self, lifecycle: bool) -> tuple[AccessStore, Guard]:
+        located, clock = self._located, self._clock
+        store = AccessStore(located.data_dir / "access.db")
+        token, web_config = keys.operator_token(located.data_dir), located.web_config_file
+        return store, Guard(store, clock, token, web_config, lifecycle=lifecycle)
+
+    def _served(self, desk: Desk, gathering: Gathering) -> web.Application:
         """Everything that is asked over HTTP."""
-        board, clock = self.board, self._clock
+        self.pages = Pages(self.board, self.counters, self._clock, self.reload, self.guard)
+        app = web.Application(client_max_size=MAX_BATCH_BYTES, middlewares=[self.guard.middleware])
+        board, clock, guard, static = self.board, self._clock, self.guard, StaticFiles()
+        renderer = Renderer(static, clock)
+        guard.problem = renderer.problem
+        house = House(self._located.settings.https, lambda: self.answers.zone(None))
         deadline_s = self._located.settings.limits.body_deadline_s
         for pages in (
             AgentEndpoints(desk, deadline_s),
             self.pages,
             AuditPages(self.answers, clock),
-            OrderEndpoints(self.slots, board.fleet, clock, operator_token),
+            OrderEndpoints(self.slots, board.fleet, clock, guard),
+            BoardPages(board, self.answers, self.feed, renderer, guard),
+            LinkPages(
+                Sources(
+                    answers=self.answers,
+                    verdicts=self.verdicts.answers,
+                    arrivals=Arrivals(self.ledger),
+                    feed=self.feed,
+                ),
+                self._promised,
+                renderer,
+                clock,
+            ),
+            FleetPages(
+                Boxes(
+                    board=board,
+                    roster=self.roster,
+                    approvals=self.approvals,
+                    ledger=self.ledger,
+                    identity=desk.identity,
+                    public_url=self._located.settings.public_url,
+                    changed=self.agents_changed,
+                ),
+                renderer,
+                guard,
+                clock,
+            ),
+            OperatePages(
+                self.ledger.registers, lambda: board.fleet.inventory, renderer, guard, clock
+            ),
+            MonthPages(
+                self.answers, lambda: board.fleet.inventory, renderer, clock, self._documents
+            ),
+            EntryPages(self.access, guard, renderer, clock, house),
+            static,
             DiscoveryPages(board, clock),
             VerdictPages(self.verdicts.answers, gathering, clock),
             RunbookPages(),
             HeadPages(self.tree.store, self.tree.public_key),
         ):
-            self._app.add_routes(pages.routes())
+            app.add_routes(pages.routes())
         if self.loads is not None:
-            self._app.add_routes(Ndt7(self.loads).routes())
+            app.add_routes(Ndt7(self.loads).routes())
+        return app
+
+    def _documents(self, month: Month) -> list[Document]:
+        """The audits that were issued for a month."""
+        return [
+            Document(one.id, one.scope, one.revision, one.issued_s, one.digest)
+            for one in AuditStore(self.ledger).all()
+            if one.month == str(month)
+        ]
 
     def _audits(self, derived: DerivedStore, kept: OutageStore) -> AuditService:
         """The documents that are asked for over HTTP, and those that are made by themselves."""
@@ -204,7 +291,7 @@ class Collector:
             settings,
             located.file.parent,
             clock,
-            keys.operator_token(located.data_dir),
+            self.guard,
         )
         self._app.add_routes(AuditDocuments(ground).routes())
         return AuditService(located, maker, lambda: self._inventory, clock)
@@ -249,6 +336,7 @@ class Collector:
     def reload(self) -> None:
         """Take nodes, links and contracts anew, or none of them. Raises SettingsError."""
         try:
+            self.guard.reload()
             self._inventory, self.contracts = self._read()
         except SettingsError as error:
             self.counters.reload_ok.set(0)
@@ -268,19 +356,24 @@ class Collector:
 
     async def _refresh(self) -> None:
         if await asyncio.to_thread(self.ledger.changed):
-            self.roster.refresh()
-            self.board.fleet.register()
-            active = {agent.agent_id for agent in self.roster.active()}
-            self.board.live.keep(active)
-            await self.slots.keep(active)
+            await self.agents_changed()
         self._plan()
         heads = await asyncio.to_thread(self.ledger.heads)
         self.board.heads = {head.agent_id: head for head in heads}
 
+    async def agents_changed(self) -> None:
+        """Take the agents anew: some were enrolled, approved or revoked."""
+        await asyncio.to_thread(self.approvals.catch_up, self._clock.wall_ns())
+        self.roster.refresh()
+        self.board.fleet.register()
+        active = {agent.agent_id for agent in self.roster.active()}
+        self.board.live.keep(active)
+        await self.slots.keep(active)
+
     def _tls(self) -> ssl.SSLContext | None:
         http = self._located.settings.http
         if http.cert_file is None or http.key_file is None:
-            return None
+            return self.guard.tls
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(
             self._located.path(http.cert_file), self._located.path(http.key_file)
@@ -334,6 +427,8 @@ class Collector:
                 "verdicts": self.judging.run,
                 "audits": self.auditing.run,
                 "watch": self._watch.run,
+                "last day": self.recent.run,
+                "feed": self.feed.run,
                 "tree": self.tree.service.run,
                 "witnesses": self.tree.witnesses.run,
                 "refresh": lambda: every(REFRESH_S, self._refresh),
@@ -353,6 +448,7 @@ class Collector:
             await runner.cleanup()
             await self.reflector.close()
             self.slots.close()
+            self.access.close()
             self.ledger.close()
             log.info("stopped")
 
@@ -362,6 +458,7 @@ class Collector:
         """On `stop`: no new requests, those under way end (their commits too), then close."""
         await stop.wait()
         self.pages.ready = False
+        self.feed.close()
         await runner.cleanup()
         closed.set()
         await asyncio.Event().wait()

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from collector.identity import TOKEN_FILE
 from collector.settings import read
-from collector.tables import local_url, show
+from collector.tables import local_url, show, token_here
 
 POLL_S = 2.0
 TIMEOUT_S = 10
@@ -76,19 +76,11 @@ def way(
 ) -> Way:
     """By default the collector and the token of this machine. Raises SettingsError or OSError."""
     if url is not None and token_file is None:
-        token = _token_here(config) if _is_local(url) else None
+        token = token_here(config) if _is_local(url) else None
         return Way(url=url.rstrip("/"), token=token, sleep=sleep)
     file = token_file or read(config).data_dir / TOKEN_FILE
     token = file.read_text(encoding="ascii").strip()
     return Way(url=(url or local_url(read(config))).rstrip("/"), token=token, sleep=sleep)
-
-
-def _token_here(config: Path) -> str | None:
-    """The token of this machine's collector; for another one --token-file names it."""
-    try:
-        return (read(config).data_dir / TOKEN_FILE).read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return None
 
 
 def test(to: Way, body: dict[str, Any], *, wait: bool, as_json: bool) -> int:

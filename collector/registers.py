@@ -5,8 +5,6 @@ it was once told.
 """
 
 import hashlib
-import os
-import pwd
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +29,7 @@ from collector.maintenance import (
     covering,
     decide,
 )
+from collector.osuser import os_user
 from collector.settings import Located, read
 from collector.tickets import (
     Import,
@@ -65,17 +64,6 @@ class Told:
     document: str | None
 
 
-def os_user() -> str:
-    """Who runs this, behind sudo too."""
-    asked = os.environ.get("SUDO_USER")
-    if asked and os.getuid() == 0:
-        return asked
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"
-
-
 def said_by(by: str | None) -> Recorded:
     """Who says something now."""
     user = os_user()
@@ -106,7 +94,7 @@ def add(config: Path, told: Told, by: str | None, *, as_json: bool) -> None:
     located = read(config)
     known = inventory_of(located)
     check_scope(told.scope, known)
-    notice = _notice(told)
+    notice = notice_of(told)
     with opened(located) as registers:
         entry = registers.add_maintenance(notice, said_by(by))
     rows = [_entry_row(entry)]
@@ -142,7 +130,8 @@ def check_scope(scope: Scope, known: Inventory) -> None:
         raise ValueError(f"no link fits all of {scope}")
 
 
-def _notice(told: Told) -> Notice:
+def notice_of(told: Told) -> Notice:
+    """The window that was typed. Raises ValueError that names the option."""
     times = {}
     for option, text in (("from", told.start), ("to", told.end), ("announced", told.announced)):
         try:

@@ -4,6 +4,8 @@ The ledger is the truth; this is the copy that every request asks, refreshed whe
 changes (an `invite` or `revoke` on the command line is another process).
 """
 
+from collections.abc import Callable
+
 from collector.ledger import Agent, Ledger
 from collector.settings import LimitSettings
 from wire.errors import Refusal, WireError
@@ -31,20 +33,37 @@ class TokenBucket:
 class Roster:
     """Agents by id."""
 
-    def __init__(self, ledger: Ledger, limits: LimitSettings) -> None:
-        self._ledger = ledger
+    def __init__(
+        self,
+        ledger: Ledger,
+        limits: LimitSettings,
+        waiting: Callable[[list[Agent]], set[bytes]] = lambda _: set(),
+    ) -> None:
+        """`waiting`: which of these agents nobody has approved yet."""
+        self._ledger, self._waiting_of = ledger, waiting
         self._limits = limits
+        self.waiting: set[bytes] = set()
         self._agents: dict[bytes, Agent] = {}
         self._buckets: dict[bytes, TokenBucket] = {}
         self.refresh()
 
     def refresh(self) -> None:
         """Read all agents anew."""
-        self._agents = {agent.agent_id: agent for agent in self._ledger.agents()}
+        agents = self._ledger.agents()
+        self._agents = {agent.agent_id: agent for agent in agents}
+        self.waiting = self._waiting_of(agents)
+
+    def all(self) -> list[Agent]:
+        """All agents, revoked and waiting ones too."""
+        return list(self._agents.values())
 
     def active(self) -> list[Agent]:
         """Agents that may speak, the longest enrolled first."""
-        alive = (agent for agent in self._agents.values() if agent.revoked_wall_ns is None)
+        alive = (
+            agent
+            for agent in self._agents.values()
+            if agent.revoked_wall_ns is None and agent.agent_id not in self.waiting
+        )
         return sorted(alive, key=lambda agent: agent.enrolled_wall_ns)
 
     def get(self, agent_id: bytes) -> Agent | None:
@@ -58,6 +77,11 @@ class Roster:
             raise WireError(Refusal.UNKNOWN_AGENT, f"agent {agent_id.hex()} is not enrolled here")
         if agent.revoked_wall_ns is not None:
             raise WireError(Refusal.REVOKED, f"agent {agent_id.hex()} was revoked")
+        if agent_id in self.waiting:
+            # It is told to come again, and keeps its evidence until then: nobody drives twice.
+            raise WireError(
+                Refusal.OVERLOADED, f"agent {agent_id.hex()} waits for an operator's approval"
+            )
         return agent
 
     def spend(self, agent: Agent, now_ns: int) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from collector.access import webconfig
 from collector.report.settings import AuditSettings
 from collector.sections import Section
 from runtime.settings import SettingsError, load
@@ -40,6 +41,9 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     """PEM certificate chain; with `key_file`, serves HTTPS."""
     key_file: str | None = None
     """PEM private key."""
+    web_config_file: str | None = None
+    """Who may read /metrics and the API, in the exporter-toolkit's form (docs/access.md); relative
+    to this file."""
 
 
 class StampSettings(Section, frozen=True, kw_only=True):
@@ -267,6 +271,9 @@ class CollectorSettings(Section, frozen=True, kw_only=True):
     stamp: StampSettings = StampSettings()
     limits: LimitSettings = LimitSettings()
     throughput: ThroughputSettings = ThroughputSettings()
+    approve_agents: bool = False
+    """An agent that enrols waits until an operator approves it; until then it keeps what it
+    measures."""
     silence_after_s: Positive = 5.0
     """An agent not heard by the reflector for this long is silent (its link UNKNOWN)."""
     backfill: tuple[EndpointSettings, ...] = ()
@@ -288,6 +295,11 @@ class CollectorSettings(Section, frozen=True, kw_only=True):
         if (self.http.cert_file is None) != (self.http.key_file is None):
             raise ValueError("http: cert_file and key_file go together")
 
+    @property
+    def https(self) -> bool:
+        """Whether browsers come over HTTPS, if only to a proxy before the collector."""
+        return self.http.cert_file is not None or (self.public_url or "").startswith("https://")
+
 
 class Located(msgspec.Struct, frozen=True):
     """Settings and the file they came from, against which their paths are resolved."""
@@ -298,6 +310,12 @@ class Located(msgspec.Struct, frozen=True):
     def path(self, name: str) -> Path:
         """A path of the settings, relative to the settings file."""
         return self.file.parent / name
+
+    @property
+    def web_config_file(self) -> Path | None:
+        """File of the web configuration, if there is any."""
+        name = self.settings.http.web_config_file
+        return None if name is None else self.path(name)
 
     @property
     def data_dir(self) -> Path:
@@ -342,12 +360,29 @@ def check_alertmanager(located: Located, settings: AlertmanagerSettings) -> None
         _check_ca(f"{located.file}: alertmanager.ca_file", located.path(settings.ca_file))
 
 
-def read(file: Path) -> Located:
-    """collector.yaml. Raises SettingsError."""
-    located = Located(load(file, CollectorSettings), file.resolve())
+def _check_web(located: Located) -> None:
     for name in (located.settings.http.cert_file, located.settings.http.key_file):
         if name is not None and not located.path(name).is_file():
-            raise SettingsError(f"{file}: http: no file {located.path(name)}")
+            raise SettingsError(f"{located.file}: http: no file {located.path(name)}")
+    file = located.web_config_file
+    if file is None:
+        return
+    web = webconfig.read(file)
+    webconfig.context(web, file)
+    if web.tls_server_config is not None and located.settings.http.cert_file is not None:
+        raise SettingsError(
+            f"{located.file}: http.cert_file: {file} has a tls_server_config too: keep one of them"
+        )
+
+
+def read(file: Path, web_config: Path | None = None) -> Located:
+    """collector.yaml; `web_config` goes before the file that it names. Raises SettingsError."""
+    settings = load(file, CollectorSettings)
+    if web_config is not None:
+        http = msgspec.structs.replace(settings.http, web_config_file=str(web_config.resolve()))
+        settings = msgspec.structs.replace(settings, http=http)
+    located = Located(settings, file.resolve())
+    _check_web(located)
     _check_witnesses(file, located)
     if located.settings.alertmanager is not None:
         check_alertmanager(located, located.settings.alertmanager)

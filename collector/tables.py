@@ -3,6 +3,7 @@
 import json
 import ssl
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
@@ -18,18 +20,28 @@ from collector import contracts, inventory, told
 from collector.answers import FOR_EVER, Answers
 from collector.audit.calendar import Month
 from collector.audit.states import Cause
+from collector.identity import TOKEN_FILE
+from collector.ledger.approvals import Approvals
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import OutageStore
 from collector.ledger.sqlite import SqliteLedger
+from collector.osuser import os_user
 from collector.settings import Located, read
 from runtime.clock import SystemClock
 
 
-def agents(config: Path, *, as_json: bool, revoke: str | None) -> None:
-    """Print all agents; with `revoke`, refuse one first. Raises SettingsError or ValueError."""
+def agents(config: Path, *, as_json: bool, revoke: str | None, approve: str | None = None) -> None:
+    """Print all agents; with `revoke` or `approve`, do that first. Raises SettingsError or
+    ValueError."""
     located = read(config)
     ledger = SqliteLedger(located.data_dir / "ledger.db")
     try:
+        approvals = Approvals(ledger, asked=located.settings.approve_agents)
+        if approve is not None:
+            now = SystemClock().wall_ns()
+            if not approvals.approve(_agent_id(approve), os_user(), now):
+                raise ValueError(f"no agent {approve} that waits for approval; see `agents`")
+        waiting = approvals.waiting(ledger.agents())
         if revoke is not None and not ledger.revoke(_agent_id(revoke), SystemClock().wall_ns()):
             raise ValueError(f"no agent {revoke} that could be revoked; see `agents`")
         rows = [
@@ -40,6 +52,7 @@ def agents(config: Path, *, as_json: bool, revoke: str | None) -> None:
                 "public_key": agent.public_key.hex(),
                 "enrolled_s": agent.enrolled_wall_ns / 1e9,
                 "revoked_s": agent.revoked_wall_ns and agent.revoked_wall_ns / 1e9,
+                "waits_for_approval": agent.agent_id in waiting,
             }
             for agent in ledger.agents()
         ]
@@ -55,17 +68,36 @@ def _agent_id(text: str) -> bytes:
         raise ValueError(f"agent {text!r}: expected 32 hex digits, see `agents`") from error
 
 
-def fetch(url: str, path: str) -> list[dict[str, Any]]:
-    """A list of the API of a running collector. Raises OSError or ValueError."""
-    # The collector may have a certificate of the agency's own; nothing secret is asked or told.
-    context = ssl._create_unverified_context() if url.startswith("https") else None
-    with urllib.request.urlopen(f"{url}{path}", timeout=5, context=context) as answer:
+def fetch(url: str, path: str, token: str | None = None) -> list[dict[str, Any]]:
+    """A list of the API of a running collector, which may ask for its operator's token.
+
+    Raises OSError or ValueError.
+    """
+    # The collector of this machine may have a certificate of the agency's own. To any other, the
+    # token goes only where its certificate is one that this machine believes.
+    context = ssl._create_unverified_context() if token is None or _here(url) else None
+    request = urllib.request.Request(f"{url}{path}")
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=5, context=context) as answer:
         return list(json.load(answer))
 
 
-def fetch_links(url: str) -> list[dict[str, Any]]:
+def _here(url: str) -> bool:
+    return (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1")
+
+
+def fetch_links(url: str, token: str | None = None) -> list[dict[str, Any]]:
     """/api/v1/links of a running collector. Raises OSError or ValueError."""
-    return fetch(url, "/api/v1/links")
+    return fetch(url, "/api/v1/links", token)
+
+
+def token_here(config: Path) -> str | None:
+    """The operator's token of this machine's collector, where it can be read."""
+    try:
+        return (read(config).data_dir / TOKEN_FILE).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
 
 
 def local_url(located: Located) -> str:
@@ -75,11 +107,18 @@ def local_url(located: Located) -> str:
     return f"{'https' if http.cert_file else 'http'}://{host}:{http.port}"
 
 
-def links(config: Path, *, as_json: bool, url: str | None) -> None:
+def links(config: Path, *, as_json: bool, url: str | None, token_file: Path | None = None) -> None:
     """Print all links as known now. Raises SettingsError, OSError or ValueError."""
     at = url or local_url(read(config))
+    token = token_here(config) if url is None or _here(url) else None
+    if token_file is not None:
+        token = token_file.read_text(encoding="ascii").strip()
     try:
-        rows = fetch_links(at)
+        rows = fetch_links(at, token)
+    except urllib.error.HTTPError as error:
+        raise OSError(
+            f"{at} answers {error.code}: --token-file names a token that it takes"
+        ) from error
     except OSError as error:
         raise OSError(f"no collector answers at {at}: {error}") from error
     columns = (

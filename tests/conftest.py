@@ -32,6 +32,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         ("alertmanager", "prometheus-alertmanager"),
         ("systemd", "systemd-analyze"),
         ("victoria", "victoria-metrics"),
+        ("chromium", "chromium"),
     ):
         if item.get_closest_marker(mark) and shutil.which(program) is None:
             pytest.skip(f"needs the Debian package {program}")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from typing import Any
 import yaml
 
 from collector import enrol, identity
+from collector.access import passwords
+from collector.access.roles import Role
+from collector.access.store import AccessStore, Account, Deed, Told
 from collector.ledger.sqlite import SqliteLedger
 from runtime.clock import SystemClock
 from runtime.lab.link import BOTH, UP, Knobs
@@ -24,6 +28,9 @@ from runtime.lab.topology import Site, star
 _START_S = 20.0
 _STOP_S = 8.0
 _HEALTHY = "/-/healthy"
+
+
+LOGIN = "demo"
 
 
 class SceneError(RuntimeError):
@@ -40,6 +47,8 @@ class Place:
     district: str
     provider: str
     medium: str
+    latitude: float
+    longitude: float
     both: Knobs
     up: Knobs
 
@@ -52,6 +61,8 @@ PLACES = (
         district="Kota",
         provider="Penyedia A",
         medium="fibre",
+        latitude=-6.922,
+        longitude=106.927,
         both=Knobs(delay_ms=2, jitter_ms=0.2),
         up=Knobs(loss=0),
     ),
@@ -62,6 +73,8 @@ PLACES = (
         district="Kec. Cibadak",
         provider="Penyedia B",
         medium="radio",
+        latitude=-6.889,
+        longitude=106.783,
         both=Knobs(delay_ms=12, jitter_ms=4),
         up=Knobs(loss=0.02),
     ),
@@ -72,6 +85,8 @@ PLACES = (
         district="Kec. Ciracap",
         provider="Penyedia C",
         medium="VSAT",
+        latitude=-7.352,
+        longitude=106.412,
         both=Knobs(delay_ms=270, jitter_ms=15),
         up=Knobs(loss=0.03),
     ),
@@ -88,6 +103,10 @@ class Scene:
     """Where the cut happens, in words."""
     victim: str
     """Link that the story watches."""
+    password: str
+    """Of the account LOGIN."""
+    token: str
+    """The collector's own, for its API."""
     cut: Callable[[], None]
     mend: Callable[[], None]
     place_of: dict[str, Place] = field(default_factory=dict)
@@ -103,6 +122,27 @@ def free_port(preferred: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> i
             return preferred
         probe.bind(("0.0.0.0", 0))
         return int(probe.getsockname()[1])
+
+
+def _contract(place: Place) -> dict[str, Any]:
+    """What was promised for the place's link, since long before the demo."""
+    return {
+        "reference": f"DEMO/{place.node}",
+        "signed_on": "2025-12-15",
+        "link": f"{place.node}-1",
+        "provider": place.provider,
+        "pop": "POP-DEMO",
+        "first_day": "2026-01-01",
+        "zone": "WIB",
+        "availability_target": 0.995,
+        "limits": {"domestic": {"rtt_s": 0.1, "rtt_percentile": 95, "loss_ratio": 0.01}},
+        "cir": {
+            "layer": "l2",
+            "domestic": {"down_bps": 20_000_000, "up_bps": 20_000_000},
+        },
+        "restitution": {"rule": "LIN_EXC"},
+        "fee_rupiah": 4_500_000,
+    }
 
 
 class Stage:
@@ -132,7 +172,14 @@ class Stage:
             "nodes.yaml",
             {
                 "nodes": [
-                    {"id": p.node, "name": p.name, "kind": p.kind, "district": p.district}
+                    {
+                        "id": p.node,
+                        "name": p.name,
+                        "kind": p.kind,
+                        "district": p.district,
+                        "latitude": p.latitude,
+                        "longitude": p.longitude,
+                    }
                     for p in places
                 ]
             },
@@ -160,6 +207,7 @@ class Stage:
                 ]
             },
         )
+        self._yaml("contracts.yaml", {"contracts": [_contract(p) for p in places]})
         for place in places:
             # Faster than in the field, so that a visitor sees the backlog arrive.
             self._yaml(
@@ -179,6 +227,16 @@ class Stage:
 
     def _yaml(self, name: str, data: dict[str, Any]) -> None:
         (self.folder / name).write_text(yaml.safe_dump(data, sort_keys=False))
+
+    def make_account(self) -> tuple[str, str]:
+        """An operator's account: its password, and the collector's own token."""
+        # Anew each time: the demo listens where others may reach it.
+        password, data = secrets.token_urlsafe(9), self.folder / "collector"
+        store, now = AccessStore(data / "access.db"), SystemClock().wall_ns()
+        told = Told(now, "demo", "", "demo", Deed.ACCOUNT_ADD, LOGIN, Role.OPERATOR)
+        store.add(Account(LOGIN, Role.OPERATOR, passwords.make(password), now, None), told)
+        store.close()
+        return password, identity.operator_token(data)
 
     def start_collector(self) -> None:
         """Start the collector and wait until it answers. Raises SceneError."""
@@ -268,6 +326,7 @@ def namespaces(folder: Path) -> Iterator[Scene]:
     with star(tuple(place.node for place in PLACES), hub_in_root=True) as net:
         stage = Stage(folder, net.hub_address, "0.0.0.0")
         stage.write(PLACES)
+        password, token = stage.make_account()
         victim = net.sites[PLACES[1].node]
         try:
             stage.start_collector()
@@ -279,6 +338,8 @@ def namespaces(folder: Path) -> Iterator[Scene]:
                 url=stage.local_url,
                 prober="the access link of Desa Sukamaju",
                 victim=f"{PLACES[1].node}-1",
+                password=password,
+                token=token,
                 cut=lambda: _ignore(victim.link.down()),
                 mend=lambda: _ignore(victim.link.up()),
                 place_of={f"{place.node}-1": place for place in PLACES},
@@ -304,6 +365,7 @@ def loopback(folder: Path) -> Iterator[Scene]:
     place = PLACES[0]
     stage = Stage(folder, "127.0.0.1", "127.0.0.1")
     stage.write((place,))
+    password, token = stage.make_account()
     try:
         stage.start_collector()
         stage.join(place, Namespace(None, "this machine"))
@@ -312,6 +374,8 @@ def loopback(folder: Path) -> Iterator[Scene]:
             url=stage.local_url,
             prober="the hub (it is stopped)",
             victim=f"{place.node}-1",
+            password=password,
+            token=token,
             cut=stage.stop_collector,
             mend=stage.start_collector,
             place_of={f"{place.node}-1": place},

@@ -7,7 +7,7 @@ from typing import Any
 
 from collector.demo.alerting import Alerting
 from collector.demo.proof import Proof, prove
-from collector.demo.scene import Scene
+from collector.demo.scene import LOGIN, Scene
 from collector.demo.screen import Screen
 from collector.tables import fetch, fetch_links
 from runtime.clock import SECOND, SystemClock
@@ -72,6 +72,7 @@ class Story:
         url, folder = self._scene.url, self._scene.folder
         places = {
             "Page": f"{url}/",
+            "Login": f"{LOGIN} / {self._scene.password}",
             "Metrics": f"{url}/metrics",
             "JSON": f"{url}/api/v1/links",
             "Outages": f"{url}/api/v1/outages",
@@ -95,7 +96,7 @@ class Story:
     def _look(self) -> bool:
         """Fetch the newest state; False while the hub does not answer."""
         try:
-            self._rows = fetch_links(self._scene.url)
+            self._rows = fetch_links(self._scene.url, self._scene.token)
         except (OSError, ValueError):
             return False
         self._screen.show(self._rows, self._clock.wall_ns() / SECOND)
@@ -143,7 +144,8 @@ class Story:
         if self._judged:
             return False
         try:
-            outages = fetch(self._scene.url, f"/api/v1/links/{self._scene.victim}/outages")
+            path = f"/api/v1/links/{self._scene.victim}/outages"
+            outages = fetch(self._scene.url, path, self._scene.token)
         except (OSError, ValueError):
             return False
         for row in outages:

@@ -117,6 +117,18 @@ class OutageStore:
             (lane, span.end_s, span.start_s),
         )
 
+    def latest(self, lane: Lane, since_s: int) -> list[Kept]:
+        """The outage of each link that began last, of those that began at `since_s` or later and
+        were not withdrawn."""
+        # SQLite takes the bare columns from the row that has the maximum.
+        rows = self._ledger.rows(
+            "SELECT id, revision, lane, made_s, withdrawn, outage, max(start_s) FROM outage o"
+            " WHERE lane=? AND start_s>=? AND NOT withdrawn"
+            " AND revision=(SELECT max(revision) FROM outage WHERE id=o.id) GROUP BY link",
+            (lane, since_s),
+        )
+        return [_kept(row) for row in rows]
+
     def lasting(self, lane: Lane) -> list[Kept]:
         """The outages that have no end yet."""
         return self._read("WHERE lane=? AND end_s IS NULL AND NOT withdrawn", (lane,))

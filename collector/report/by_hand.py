@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from collector import registers, tables
+from collector import tables
 from collector.audit.availability import Judgement
 from collector.audit.calendar import Zone
 from collector.audit.phrases import Language
 from collector.ledger.audits import AuditStore
 from collector.ledger.sqlite import SqliteLedger
+from collector.osuser import os_user
 from collector.report import mail, schedule
 from collector.report.gather import Wanted
 from collector.report.html import letterhead
@@ -73,7 +74,7 @@ def run(config: Path, told: Told, progress: Callable[[int, int], None]) -> int:
     now_s = SystemClock().wall_ns() // SECOND
     with opened(located) as parts:
         if told.issue:
-            by = told.by or registers.os_user()
+            by = told.by or os_user()
             made = parts.desk.issue(wanted, by, now_s, progress)
         else:
             made = parts.desk.make(wanted, now_s, progress)

@@ -1,11 +1,10 @@
 """Issued audits over HTTP: a page and an API to list and fetch them, and to make new ones.
 
-Reading is open, as all that is measured is. Making an audit takes minutes of a processor for many
-links, so it needs the operator's token, and one is made at a time.
+Making an audit takes minutes of a processor for many links, so it is for operators (the guard has
+looked at who asks), and one is made at a time. Each that is issued is noted in the log of actions.
 """
 
 import asyncio
-import hmac
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -14,6 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from aiohttp import web
 
+from collector.access.roles import Right
+from collector.access.store import Deed
 from collector.audit.phrases import Language
 from collector.ledger import LedgerError
 from collector.ledger.audits import Issued
@@ -23,6 +24,7 @@ from collector.report.issue import AuditDesk, Made
 from collector.report.record import Scope
 from collector.report.settings import AuditSettings, Form
 from collector.report.write import download, media_type
+from collector.web.guard import Guard, asker
 from runtime.clock import SECOND, Clock
 
 T = TypeVar("T")
@@ -38,8 +40,7 @@ class AuditGround(NamedTuple):
     folder: Path
     """That the settings' paths are relative to."""
     clock: Clock
-    token: str
-    """The operator's."""
+    guard: Guard
 
 
 class Asked(NamedTuple):
@@ -159,9 +160,6 @@ class AuditDocuments:
 
         The body is JSON: month, scope (all, link, provider, node or district), value, issue, by.
         """
-        kind, _, shown = request.headers.get("Authorization", "").partition(" ")
-        if kind != "Bearer" or not self._is_operator(shown):
-            raise _error(web.HTTPUnauthorized, "the operator's token is needed for this")
         try:
             body = json.loads(await request.read())
         except ValueError as error:
@@ -179,7 +177,7 @@ class AuditDocuments:
                 web.HTTPBadRequest,
                 "body: expected month, scope, value and by as text, issue as true or false",
             )
-        made = await self._made(body, issue=issue)
+        made = await self._made(request, body, issue=issue)
         if made.issued is not None:
             return web.json_response(row(made.issued), status=201 if issue else 200)
         return web.Response(body=made.data, content_type="application/json")
@@ -188,18 +186,11 @@ class AuditDocuments:
         """The same from the page: the answer is the file."""
         told = {name: value for name, value in (await request.post()).items()
                 if isinstance(value, str)}  # fmt: skip
-        if not self._is_operator(told.get("token", "").strip()):
-            raise _error(web.HTTPUnauthorized, "the operator's token is needed for this")
         how = asked(told | {"link": ""}, Form.PDF)
-        made = await self._made(told, issue="issue" in told)
+        made = await self._made(request, told, issue="issue" in told)
         return await self._file(made, how)
 
-    def _is_operator(self, shown: str) -> bool:
-        # Compared as bytes: a header may hold anything.
-        own = self._ground.token.encode()
-        return hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), own)
-
-    async def _made(self, told: Mapping[str, str], *, issue: bool) -> Made:
+    async def _made(self, request: web.Request, told: Mapping[str, str], *, issue: bool) -> Made:
         kind, value = told.get("scope") or "all", told.get("value") or None
         if kind not in SCOPES or (kind == "all") != (value is None):
             raise _error(
@@ -213,18 +204,22 @@ class AuditDocuments:
             Scope(kind=kind, value=value),
             ground.settings.ticket_tolerance_s,
         )
-        now_s = ground.clock.wall_ns() // SECOND
+        now_s, who = ground.clock.wall_ns() // SECOND, asker(request)
 
         def work() -> Made:
             if issue:
-                return ground.desk.issue(wanted, told.get("by") or "operator", now_s)
+                return ground.desk.issue(wanted, told.get("by") or who.name, now_s)
             return ground.desk.make(wanted, now_s)
 
         try:
             async with self._one_at_a_time:
-                return await self._thread(work)
+                made = await self._thread(work)
         except ValueError as error:
             raise _error(web.HTTPBadRequest, str(error)) from error
+        if made.issued is not None:
+            subject = f"{made.issued.month} {made.issued.scope}"
+            await ground.guard.note(request, Deed.AUDIT_ISSUE, subject, made.issued.digest)
+        return made
 
     # --- the page -------------------------------------------------------------------------
 
@@ -239,6 +234,8 @@ class AuditDocuments:
             forms=[one.value for one in Form],
             languages=[one.value for one in Language],
             scopes=SCOPES,
+            may=asker(request).may(Right.OPERATE),
+            csrf=asker(request).csrf,
         )  # fmt: skip
         return web.Response(
             text=text,

@@ -1,18 +1,18 @@
-"""What people and Prometheus fetch: metrics, health, reload, links as JSON, the first page."""
+"""What Prometheus and programs fetch: metrics, health, reload, links as JSON."""
 
-import html
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from aiohttp import web
 
+from collector.access.store import Deed
 from collector.board import Board, LinkRow
 from collector.counters import Counters
 from collector.fleet import Fleet
 from collector.metrics import ALL_ROADS, Road
+from collector.web.guard import Guard
 from runtime.clock import Clock
 from runtime.settings import SettingsError
-from runtime.version import VERSION
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -53,12 +53,17 @@ def as_json(row: LinkRow) -> dict[str, Any]:
 
 
 class Pages:
-    """Routes for people and Prometheus."""
+    """Routes for programs."""
 
     def __init__(
-        self, board: Board, counters: Counters, clock: Clock, reload: Callable[[], None]
+        self,
+        board: Board,
+        counters: Counters,
+        clock: Clock,
+        reload: Callable[[], None],
+        guard: Guard,
     ) -> None:
-        self._board, self._counters = board, counters
+        self._board, self._counters, self._guard = board, counters, guard
         self._clock, self._reload = clock, reload
         self.ready = False
 
@@ -70,7 +75,6 @@ class Pages:
     def routes(self) -> list[web.RouteDef]:
         """To be added to the application."""
         return [
-            web.get("/", self.landing),
             web.get("/metrics", self.metrics),
             web.get("/-/healthy", self.healthy),
             web.get("/-/ready", self.readiness),
@@ -107,57 +111,10 @@ class Pages:
             return web.Response(
                 text=f"{error}\nThe former nodes, links and contracts stay.\n", status=500
             )
+        await self._guard.note(request, Deed.RELOAD)
         return web.Response(text=f"{len(self.fleet.inventory.links)} links\n")
 
     async def links(self, request: web.Request) -> web.Response:
         """All links as they are known now."""
         now = self._clock.boot_ns()
         return web.json_response([as_json(row) for row in self._board.rows(now)])
-
-    async def landing(self, request: web.Request) -> web.Response:
-        """What this is, where things are, and every link in one table."""
-        return web.Response(
-            text=_landing(list(self._board.rows(self._clock.boot_ns()))),
-            content_type="text/html",
-            headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
-        )
-
-
-_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
-<title>Pantau collector</title>
-<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="5">
-<style>body{{font:16px system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}}
-table{{border-collapse:collapse;width:100%}}td,th{{text-align:left;padding:.3rem .6rem;
-border-bottom:1px solid #8884}}.up{{color:#0a7d33}}.down{{color:#c01c28}}.unknown{{color:#8a6d00}}
-</style></head><body><h1>Pantau collector</h1>
-<p>Version {version}. <a href="/metrics">Metrics</a>, <a href="/api/v1/links">links as JSON</a>,
-<a href="/audits">audits</a>,
-<a href="/-/healthy">health</a>, <a href="/-/ready">readiness</a>.</p>
-<p>States are as known now and provisional; the evidence settles them.</p>
-<table><thead><tr><th>Link<th>Node<th>District<th>Provider<th>State<th>Why<th>Heard<th>RTT<th>Loss
-</thead><tbody>{rows}</tbody></table></body></html>
-"""
-
-
-def _landing(rows: list[LinkRow]) -> str:
-    def text(value: object) -> str:
-        return html.escape(str(value))
-
-    def line(row: LinkRow) -> str:
-        told = as_json(row)
-        age, rtt, loss = told["last_heard_age_s"], told["rtt_median_s"], told["loss_ratio"]
-        cells = (
-            text(row.link.id),
-            text(row.node.name),
-            text(row.node.district),
-            text(row.link.provider),
-            f'<b class="{row.known.state}">{row.known.state}</b>',
-            text(row.known.reason.replace("_", " ")),
-            "never" if age is None else f"{age:.0f} s ago",
-            "" if rtt is None else f"{rtt * 1000:.1f} ms",
-            "" if loss is None else f"{loss:.1%}",
-        )
-        return "<tr>" + "".join(f"<td>{cell}" for cell in cells)
-
-    version = text(VERSION)
-    return _PAGE.format(version=version, rows="\n".join(line(row) for row in rows))

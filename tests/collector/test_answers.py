@@ -195,6 +195,29 @@ def test_a_provisional_outage_names_what_settled_it(store: OutageStore) -> None:
         answers(store).history(99)
 
 
+def test_an_outage_that_is_over_is_told_until_the_evidence_tells_it(store: OutageStore) -> None:
+    cut = down(MONTH.start_s + 1000, 60)
+    heard = outage(cut, settled=False)
+    (live,) = store.say(Lane.LIVE, [Revision(None, False, heard)], made_s=5)
+
+    def judged(beyond_s: int) -> list[int]:
+        """What is told once so much after the outage is judged."""
+        span = Span(cut.start_s, cut.end_s + beyond_s)
+        rest = Interval(cut.end_s, span.end_s, State.UP)
+        store.keep_intervals("l1", span, [cut, rest])
+        told = [one.id for one in answers(store).outages("l1")]
+        latest = answers(store).latest(MONTH.start_s)
+        assert [one.id for one in latest.values()] == told
+        return told
+
+    # The evidence is read, and tells of an outage when it reaches 90 s beyond it.
+    assert judged(5) == judged(89) == [live]
+    (settled,) = store.say(Lane.EVIDENCE, [Revision(None, False, outage(cut))], made_s=6)
+    assert judged(89) == [settled]
+    store.say(Lane.EVIDENCE, [Revision(settled, True, outage(cut))], made_s=7)
+    assert judged(95) == []
+
+
 OPENAPI = yaml.safe_load(
     (Path(__file__).parents[2] / "collector" / "web" / "openapi.yaml").read_text()
 )

@@ -116,3 +116,19 @@ def test_any_replacements_leave_every_second_once(
             found[second] = one.state
     assert all(found[second] is seconds[second] for second in found)
     assert set(range(100)) <= set(found)
+
+
+def test_the_latest_of_each_link_is_the_newest_word_of_it(store: OutageStore) -> None:
+    def began(link: str, at_s: int) -> Outage:
+        edges = {"start": Edge(at_s, at_s, at_s), "end": Edge(at_s + 10, at_s + 10, at_s + 10)}
+        return msgspec.structs.replace(CUT, link=link, **edges)
+
+    said = [began(*one) for one in (("l1", 100), ("l1", 300), ("l2", 200), ("l2", 400), ("l3", 50))]
+    ids = store.say(Lane.EVIDENCE, [Revision(None, False, one) for one in said], made_s=1)
+    # What was withdrawn later is none, and what was revised later is as it was revised.
+    later = [Revision(ids[3], True, said[3]), Revision(ids[1], False, began("l1", 310))]
+    store.say(Lane.EVIDENCE, later, made_s=2)
+    found = {one.outage.link: one for one in store.latest(Lane.EVIDENCE, 100)}
+    assert {link: one.outage.start.at_s for link, one in found.items()} == {"l1": 310, "l2": 200}
+    assert found["l1"].revision == 2
+    assert store.latest(Lane.LIVE, 0) == []

@@ -1,6 +1,7 @@
 """Verdicts over real HTTP, on the command line and as metrics: the same words and numbers."""
 
 import asyncio
+import html
 import json
 import os
 from collections.abc import AsyncIterator
@@ -74,6 +75,11 @@ async def test_the_newest_look_is_the_default_and_metrics_show_it(tmp_path: Path
         (row,) = await ask(hub, "/api/v1/verdicts")
         # Only the last two days of June lie in the quarter before 21 September.
         assert (row["finding"], date.fromisoformat(row["until"]).month) == ("insufficient", 9)
+        # The link's page says the same, in the reader's language.
+        (whole,) = await ask(hub, "/api/v1/links/l1/verdict?lang=id")
+        page = html.unescape((await hub.get("/links/l1")).body.decode())
+        assert "unduh: bukti belum cukup" in page
+        assert whole["summary"] in page and whole["explanation"] in page
         label = {"link": "l1", "node": "n1", "direction": "down"}
         states = {
             one.value: await hub.value("pantau_link_verdict", **label, verdict=one.value)

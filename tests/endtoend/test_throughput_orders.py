@@ -239,7 +239,7 @@ async def test_a_budget_that_is_spent_is_said_and_the_exit_status_is_1(tmp_path:
         (["orders", "--cancel", "00/../x"], "no such order stands"),
         (["experiment", "A"], "1 sites; an experiment takes 2 to 64"),
         (["test", "n1", "--url", "http://127.0.0.1:9"], "no collector answers at"),
-        (["test", "n1", "--token-file", "/dev/null"], "the operator's token is needed"),
+        (["test", "n1", "--token-file", "/dev/null"], "these bearer credentials are nobody's"),
     ],
 )
 async def test_what_cannot_be_ordered_is_one_line_and_status_1(

@@ -1,0 +1,192 @@
+"""GET /fleet: the boxes and how they are; operators invite nodes, approve and revoke agents."""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import segno
+from aiohttp import web
+from markupsafe import Markup
+
+from collector import enrol
+from collector.access.store import Deed
+from collector.board import Board
+from collector.identity import Identity
+from collector.inventory import Node
+from collector.ledger import Agent
+from collector.ledger.approvals import Approvals
+from collector.ledger.sqlite import SqliteLedger
+from collector.live import AgentNow
+from collector.roster import Roster
+from collector.web.guard import Guard, Refused, asker
+from collector.web.render import Renderer
+from runtime.clock import SECOND, Clock
+
+DAYS = (1, 14, 60)
+"""How long an invitation may last."""
+FRESH_S = 60.0
+"""A status older than this is told as a box that is not heard."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boxes:
+    """What the fleet's page works with."""
+
+    board: Board
+    roster: Roster
+    approvals: Approvals
+    ledger: SqliteLedger
+    identity: Identity
+    public_url: str | None
+    changed: Callable[[], Awaitable[None]]
+    """To be called when agents were approved or revoked."""
+
+
+class _Row(NamedTuple):
+    node: Node
+    boxes: list[dict[str, Any]]
+    """Those that are not revoked, the newest first."""
+
+
+def spool_age_s(now: AgentNow) -> float | None:
+    """Age of the oldest evidence that waited when the status was made; None where that is of an
+    earlier boot, of whose clock nothing is known here."""
+    status, spool = now.status, now.status.spool
+    if spool.batches_waiting == 0:
+        return 0.0
+    if spool.oldest_boot_ns is None:
+        return None
+    return max(0, status.boot_ns - spool.oldest_boot_ns) / SECOND
+
+
+class FleetPages:
+    """Routes for the boxes."""
+
+    def __init__(self, boxes: Boxes, renderer: Renderer, guard: Guard, clock: Clock) -> None:
+        self._on, self._renderer = boxes, renderer
+        self._guard, self._clock = guard, clock
+
+    def routes(self) -> list[web.RouteDef]:
+        """To be added to the application."""
+        return [
+            web.get("/fleet", self.fleet),
+            web.post("/fleet/invite", self.invite),
+            web.post("/fleet/approve", self.approve),
+            web.post("/fleet/revoke", self.revoke),
+        ]
+
+    async def fleet(self, request: web.Request) -> web.Response:
+        """All nodes with their boxes."""
+        inventory = self._on.board.fleet.inventory
+        heard = {one.agent.agent_id: one for one in self._on.board.live.agents()}
+        held: dict[str, list[Agent]] = {}
+        for agent in self._on.roster.all():
+            held.setdefault(agent.node, []).append(agent)
+        now_ns = self._clock.boot_ns()
+        rows: list[_Row] = []
+        for node in inventory.nodes.values():
+            agents = sorted(held.get(node.id, ()), key=lambda one: -one.enrolled_wall_ns)
+            boxes = [self._box(one, heard.get(one.agent_id), now_ns) for one in agents]
+            current = [one for one in boxes if not one["revoked"]]
+            rows.append(_Row(node, current))
+        waiting = [box for row in rows for box in row.boxes if box["waiting"]]
+        told = {"rows": rows, "waiting": waiting, "days": DAYS, "done": _done(request)}
+        return await self._renderer.page(request, "fleet.html", told)
+
+    def _box(self, agent: Agent, now: AgentNow | None, now_ns: int) -> dict[str, Any]:
+        seen = None if now is None else now.received_wall_ns / SECOND
+        head = self._on.board.heads.get(agent.agent_id)
+        return {
+            "agent": agent.agent_id.hex(),
+            "node": agent.node,
+            "enrolled_s": agent.enrolled_wall_ns / SECOND,
+            "revoked": agent.revoked_wall_ns is not None,
+            "waiting": agent.agent_id in self._on.roster.waiting,
+            "version": agent.version if now is None else now.status.agent_version,
+            "clock": None if now is None else now.status.clock,
+            "spool_s": None if now is None else spool_age_s(now),
+            "spool_batches": None if now is None else now.status.spool.batches_waiting,
+            "seen_s": seen,
+            "heard": now is not None and now_ns - now.received_boot_ns < FRESH_S * SECOND,
+            "missing": None if head is None else head.missing,
+            "notes": () if now is None else now.status.notes,
+        }
+
+    # --- operators --------------------------------------------------------------------------
+
+    async def invite(self, request: web.Request) -> web.Response:
+        """A token for one box, shown once: this page is not kept anywhere."""
+        form = await request.post()
+        node, days = str(form.get("node", "")), str(form.get("days", ""))
+        known = self._on.board.fleet.inventory.nodes.get(node)
+        if known is None or days not in [str(one) for one in DAYS]:
+            raise Refused(HTTPStatus.BAD_REQUEST, f"no node {node!r}, or no such number of days")
+        token = str(
+            await asyncio.to_thread(
+                enrol.invite,
+                self._on.ledger,
+                self._on.identity,
+                self._clock,
+                node,
+                int(days) * enrol.DAY_NS,
+            )
+        )
+        await self._guard.note(request, Deed.INVITE, node, f"{days} d")
+        url = self._on.public_url or f"{request.scheme}://{request.host}"
+        told = {"node": known, "days": int(days), "token": token, "url": url, "qr": _qr(token)}
+        return await self._renderer.page(request, "invited.html", told)
+
+    async def approve(self, request: web.Request) -> web.Response:
+        """Let an agent speak that waits."""
+        agent = await self._agent(request)
+        now = self._clock.wall_ns()
+        by = asker(request).name
+        if not await asyncio.to_thread(self._on.approvals.approve, agent.agent_id, by, now):
+            raise Refused(HTTPStatus.CONFLICT, "this agent was approved already")
+        await self._guard.note(request, Deed.APPROVE, agent.node, agent.agent_id.hex())
+        await self._on.changed()
+        return _back("approved", agent.node)
+
+    async def revoke(self, request: web.Request) -> web.Response:
+        """Refuse an agent from now on; what it has sent stays."""
+        agent = await self._agent(request)
+        now = self._clock.wall_ns()
+        if not await asyncio.to_thread(self._on.ledger.revoke, agent.agent_id, now):
+            raise Refused(HTTPStatus.CONFLICT, "this agent was revoked already")
+        await self._guard.note(request, Deed.REVOKE, agent.node, agent.agent_id.hex())
+        await self._on.changed()
+        return _back("revoked", agent.node)
+
+    async def _agent(self, request: web.Request) -> Agent:
+        text = str((await request.post()).get("agent", ""))
+        try:
+            found = self._on.roster.get(bytes.fromhex(text))
+        except ValueError:
+            found = None
+        if found is None:
+            raise Refused(HTTPStatus.NOT_FOUND, f"no agent {text[:64]!r}")
+        return found
+
+
+def _qr(token: str) -> Markup:
+    """The token for a phone, as a drawing without styles."""
+    out = io.BytesIO()
+    # Level M, as a screen is photographed at an angle.
+    form: dict[str, Any] = {"kind": "svg", "xmldecl": False, "omitsize": True, "lineclass": None}
+    segno.make(token, error="m", micro=False).save(out, svgclass="qr", border=4, **form)
+    return Markup(out.getvalue().decode())
+
+
+def _done(request: web.Request) -> tuple[str, str] | None:
+    """What was just done, as the address says: words are chosen from a closed set."""
+    done = request.query.get("done", "")
+    return (done, request.query.get("of", "")) if done in ("approved", "revoked") else None
+
+
+def _back(done: str, node: str) -> web.Response:
+    there = web.Response(status=HTTPStatus.SEE_OTHER)
+    there.headers["Location"] = f"/fleet?done={done}&of={node}"
+    return there
