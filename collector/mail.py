@@ -12,8 +12,9 @@ from typing import NamedTuple
 from collector.settings import Located, SmtpSettings
 from runtime.clock import SECOND, Clock
 
-MailError = (smtplib.SMTPException, OSError)
-"""What `Mailer.send` raises where the server is not reached or does not take the message."""
+
+class MailError(OSError):
+    """The server is not reached or does not take the message; the text says which and why."""
 
 
 class Attachment(NamedTuple):
@@ -58,9 +59,13 @@ class Mailer:
         return message
 
     def send(self, letter: Letter) -> None:
-        """Raises one of MailError unless the server took it."""
-        with self._server() as server:
-            server.send_message(self.message(letter))
+        """Raises MailError unless the server took it."""
+        settings = self._settings
+        try:
+            with self._server() as server:
+                server.send_message(self.message(letter))
+        except (smtplib.SMTPException, OSError) as error:
+            raise MailError(f"mail by {settings.host}:{settings.port}: {error}") from error
 
     @contextlib.contextmanager
     def _server(self) -> Iterator[smtplib.SMTP]:

@@ -148,6 +148,10 @@ class SmtpSettings(Section, frozen=True, kw_only=True):
     """PEM certificates that sign the server's own, besides the machine's."""
     timeout_s: Positive = 30.0
 
+    def __post_init__(self) -> None:
+        if self.auth is not None and self.security == "none":
+            raise ValueError("a password is not sent without TLS: security starttls or tls")
+
     @property
     def files(self) -> tuple[str, ...]:
         """All files that it names."""
@@ -288,6 +292,9 @@ class CollectorSettings(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.heads.mail_to and self.smtp is None:
             raise ValueError("heads.mail_to needs smtp, the server that takes the mail")
+        schedule = self.audit.schedule
+        if schedule is not None and schedule.mail and self.smtp is None:
+            raise ValueError("audit.schedule.mail needs smtp, the server that takes the mail")
         names = [one.name for one in self.backfill]
         for k, name in enumerate(names):
             if name in names[:k]:

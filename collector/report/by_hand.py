@@ -13,6 +13,7 @@ from collector.audit.calendar import Zone
 from collector.audit.phrases import Language
 from collector.ledger.audits import AuditStore
 from collector.ledger.sqlite import SqliteLedger
+from collector.mail import Mailer
 from collector.osuser import os_user
 from collector.report import mail, schedule
 from collector.report.gather import Wanted
@@ -68,8 +69,8 @@ def run(config: Path, told: Told, progress: Callable[[int, int], None]) -> int:
     """
     located = read(config)
     settings = located.settings.audit
-    if told.recipients and settings.smtp is None:
-        raise ValueError("--mail: the settings name no server: expected audit.smtp")
+    if told.recipients and located.settings.smtp is None:
+        raise ValueError("--mail: the settings name no server: expected smtp")
     wanted = Wanted(told.month, scope_of(told.scope), settings.ticket_tolerance_s)
     now_s = SystemClock().wall_ns() // SECOND
     with opened(located) as parts:
@@ -129,13 +130,14 @@ def _send(
     written: tuple[Language, list[Path]],
     recipients: tuple[str, ...],
 ) -> None:
-    smtp = located.settings.audit.smtp
+    smtp = located.settings.smtp
     assert smtp is not None, "asked before"
     language, paths = written
-    attached = [File(one.name, one.read_bytes) for one in paths]
-    letter = mail.Letter(recipients, made, language, attached)
-    mail.send(smtp, located, mail.message(smtp.sender, letter))
-    sys.stdout.write(f"sent to {', '.join(recipients)}\n")
+    sent = mail.Sent(made, language, [File(one.name, one.read_bytes) for one in paths])
+    mailer = Mailer(smtp, located, SystemClock())
+    for to in recipients:
+        mailer.send(mail.letter(to, sent))
+        sys.stdout.write(f"sent to {to}\n")
 
 
 def list_issued(config: Path, *, as_json: bool) -> None:

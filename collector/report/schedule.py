@@ -9,6 +9,7 @@ from datetime import date
 from typing import NamedTuple
 
 from collector.audit.calendar import Month, Zone
+from collector.mail import Mailer
 from collector.report import mail
 from collector.report.gather import Wanted
 from collector.report.html import Letterhead, letterhead
@@ -17,6 +18,7 @@ from collector.report.record import Scope
 from collector.report.settings import AuditSettings, Recipients, ScheduleSettings
 from collector.report.write import Output, files, stem, write
 from collector.settings import Located
+from runtime.clock import SystemClock
 
 HOUR_S = 3600
 BY = "schedule"
@@ -93,13 +95,16 @@ def _write(job: Job, made: Made, schedule: ScheduleSettings, head: Letterhead) -
 
 
 def _send(job: Job, made: Made, to: Recipients, head: Letterhead) -> None:
-    smtp, issued = job.settings.smtp, made.issued
+    """To each address once; the first that fails ends it, and the next run goes on there."""
+    smtp, issued = job.located.settings.smtp, made.issued
     assert smtp is not None and issued is not None, "settings and issue say so"
-    key = ", ".join(to.to)
-    if job.desk.store.sent(issued.id, key):
+    due = [one for one in to.to if not job.desk.store.sent(issued.id, one)]
+    if not due:
         return
     output = Output(to.formats, (to.lang,), head)
-    letter = mail.Letter(to.to, made, to.lang, list(files(made, output)))
-    mail.send(smtp, job.located, mail.message(smtp.sender, letter))
-    job.desk.store.note_sent(issued.id, key, job.now_s)
-    job.say(f"sent: {stem(made)} to {key}")
+    sent = mail.Sent(made, to.lang, list(files(made, output)))
+    mailer = Mailer(smtp, job.located, SystemClock())
+    for one in due:
+        mailer.send(mail.letter(one, sent))
+        job.desk.store.note_sent(issued.id, one, job.now_s)
+        job.say(f"sent: {stem(made)} to {one}")

@@ -60,35 +60,6 @@ class LetterheadSettings(Section, frozen=True, kw_only=True):
             raise ValueError(f"logo_file {name!r}: expected a name that ends in {', '.join(LOGOS)}")
 
 
-class Security(StrEnum):
-    """How the way to the mail server is protected."""
-
-    STARTTLS = "starttls"
-    TLS = "tls"
-    NONE = "none"
-
-
-class MailSettings(Section, frozen=True, kw_only=True):
-    """How mail is sent (RFC 5321 submission)."""
-
-    host: Text
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 587
-    security: Security = Security.STARTTLS
-    username: Text | None = None
-    password_file: str | None = None
-    """Its first line is the password; relative to the settings file."""
-    ca_file: str | None = None
-    """PEM certificates that sign the server's own, besides the machine's."""
-    sender: Address
-    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
-
-    def __post_init__(self) -> None:
-        if (self.username is None) != (self.password_file is None):
-            raise ValueError("username and password_file go together")
-        if self.username is not None and self.security is Security.NONE:
-            raise ValueError("a password is not sent without TLS: security starttls or tls")
-
-
 class Recipients(Section, frozen=True, kw_only=True):
     """Who gets what: of a provider's links where one is named, else of all."""
 
@@ -121,7 +92,6 @@ class AuditSettings(Section, frozen=True, kw_only=True):
     """A month waits so long for late evidence before it is issued."""
     schedule: ScheduleSettings | None = None
     """Without it, nothing is issued by itself."""
-    smtp: MailSettings | None = None
 
     def __post_init__(self) -> None:
         schedule = self.schedule
@@ -130,11 +100,9 @@ class AuditSettings(Section, frozen=True, kw_only=True):
                 f"schedule.day {schedule.day}: expected a day after freeze_after_days"
                 f" ({self.freeze_after_days})"
             )
-        if schedule is not None and schedule.mail and self.smtp is None:
-            raise ValueError("schedule.mail needs smtp: the server that takes the mail")
 
     @property
     def files(self) -> tuple[str, ...]:
         """All files that it names."""
-        smtp = () if self.smtp is None else (self.smtp.password_file, self.smtp.ca_file)
-        return tuple(one for one in (self.letterhead.logo_file, *smtp) if one is not None)
+        logo = self.letterhead.logo_file
+        return () if logo is None else (logo,)

@@ -96,7 +96,7 @@ def test_an_issued_audit_is_written_again_to_the_byte(file: Path, tmp_path: Path
         (["--month", "2026-06", "--link", "x"], 1, "--link: no link 'x'; known: bukit, pasar"),
         (["--month", "2026-06", "--link", "utara", "--node", "n"], 1, "at most one of them"),
         (["--month", "2026-06", "--format", "doc"], 2, "expected some of html,pdf,xlsx,csv,json"),
-        (["--month", "2026-06", "--mail", "a@b"], 1, "expected audit.smtp"),
+        (["--month", "2026-06", "--mail", "a@b"], 1, "expected smtp"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(

@@ -19,14 +19,14 @@ from click.testing import CliRunner
 
 from collector.__main__ import main
 from collector.audit.calendar import Zone
+from collector.mail import Letter, Mailer, MailError
 from collector.report import schedule, service
 from collector.report.issue import AuditDesk
-from collector.report.mail import MailError
 from collector.report.opened import opened
 from collector.report.schedule import Job
-from collector.report.settings import AuditSettings, LetterheadSettings, MailSettings
-from collector.settings import Located, read
-from runtime.clock import SECOND
+from collector.report.settings import AuditSettings, LetterheadSettings
+from collector.settings import Located, SmtpSettings, read
+from runtime.clock import SECOND, SystemClock
 from runtime.settings import SettingsError
 from runtime.testing import FakeClock
 from tests.collector.report.scene import JUNE, NOW_S, June, settings
@@ -63,7 +63,7 @@ def server() -> Iterator[tuple[Box, int]]:
 
 
 def scheduled(port: int, **smtp: Any) -> dict[str, Any]:
-    return {
+    audit = {
         "letterhead": {"office": "Diskominfo", "place": "Contoh"},
         "schedule": {
             "day": 8,
@@ -75,9 +75,10 @@ def scheduled(port: int, **smtp: Any) -> dict[str, Any]:
                  "lang": "en"},
             ],
         },
-        "smtp": {"host": "127.0.0.1", "port": port, "security": "none",
-                 "sender": "pantau@contoh.example", **smtp},
     }  # fmt: skip
+    server = {"host": "127.0.0.1", "port": port, "security": "none",
+              "sender": "pantau@contoh.example", **smtp}  # fmt: skip
+    return {"audit": audit, "smtp": server}
 
 
 def monthly(located: Located, now_s: int = NOW_S) -> tuple[list[str], list[Exception]]:
@@ -100,17 +101,17 @@ def test_a_month_is_issued_written_and_sent_once(
     tmp_path: Path, filled: Path, server: tuple[Box, int]
 ) -> None:
     box, port = server
-    located = read(settings(tmp_path, filled, audit=scheduled(port)))
+    located = read(settings(tmp_path, filled, **scheduled(port)))
     assert monthly(located, JUNE.end_s + 7 * 86_400) == ([], [])
     said, failures = monthly(located)
     assert failures == []
     assert [one.partition(":")[0] for one in said] == [
-        "issued", "written", "written", "sent", "issued", "sent",
+        "issued", "written", "written", "sent", "sent", "issued", "sent",
     ]  # fmt: skip
     written = {one.name for one in (located.data_dir / "audits").iterdir()}
     assert written == {"pantau-audit-2026-06-r1.json", "pantau-audit-2026-06-r1.id.xlsx"}
-    whole, theirs = box.mail
-    assert box.to == [["kadis@contoh.example", "sekdis@contoh.example"], ["noc@serat.example"]]
+    whole, _, theirs = box.mail
+    assert box.to == [["kadis@contoh.example"], ["sekdis@contoh.example"], ["noc@serat.example"]]
     assert whole["Subject"] == "[Pantau] Audit 2026-06, Semua tautan: melanggar"
     assert theirs["Subject"] == "[Pantau] Audit 2026-06, Provider PT Serat & Kabel: breached"
     body = whole.get_body(("plain",))
@@ -124,14 +125,14 @@ def test_a_month_is_issued_written_and_sent_once(
         assert parts.desk.store.data(newest.id) == kept
     # Nothing is done twice, whatever comes later.
     assert monthly(located, NOW_S + 3600) == ([], [])
-    assert len(box.mail) == 2
+    assert len(box.mail) == 3
 
 
 def test_mail_that_fails_is_tried_again_and_keeps_nothing_else_back(
     tmp_path: Path, filled: Path
 ) -> None:
     port = free_port()
-    located = read(settings(tmp_path, filled, audit=scheduled(port)))
+    located = read(settings(tmp_path, filled, **scheduled(port)))
     said, failures = monthly(located)
     assert [type(one) for one in failures] == [MailError, MailError]
     assert f"mail by 127.0.0.1:{port}" in str(failures[0])
@@ -143,7 +144,7 @@ def test_mail_that_fails_is_tried_again_and_keeps_nothing_else_back(
         again, failures = monthly(located)
     finally:
         controller.stop()
-    assert (failures, [one.partition(":")[0] for one in again]) == ([], ["sent", "sent"])
+    assert (failures, [one.partition(":")[0] for one in again]) == ([], ["sent"] * 3)
 
 
 def test_mail_by_starttls_with_a_password(tmp_path: Path, filled: Path) -> None:
@@ -168,28 +169,25 @@ def test_mail_by_starttls_with_a_password(tmp_path: Path, filled: Path) -> None:
         box, hostname="localhost", port=port, tls_context=context, require_starttls=True,
         authenticator=check, auth_required=True,
     )  # fmt: skip
-    told = scheduled(port, host="localhost", security="starttls", username="pantau",
-                     password_file="smtp.password", ca_file=str(cert))  # fmt: skip
+    auth = {"username": "pantau", "password_file": "smtp.password"}
+    told = scheduled(port, host="localhost", security="starttls", auth=auth, ca_file=str(cert))
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "smtp.password").write_text("rahasia\n")
     (tmp_path / "etc").rename(tmp_path / "kept")
     file = settings(tmp_path, filled)
     (tmp_path / "kept" / "smtp.password").rename(file.parent / "smtp.password")
-    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"audit": told}))
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | told))
     controller.start()
     try:
         _, failures = monthly(read(file))
         assert failures == []
         # A certificate that nobody vouches for is no server of ours.
-        told["smtp"]["ca_file"] = None
-        stranger = MailSettings(host="localhost", port=port, sender="a@b.example")
-        from collector.report import mail
-
+        stranger = SmtpSettings(host="localhost", port=port, sender="a@b.example")
         with pytest.raises(MailError, match="certificate"):
-            mail.send(stranger, read(file), EmailMessage())
+            Mailer(stranger, read(file), SystemClock()).send(Letter("c@d.example", "s", "t"))
     finally:
         controller.stop()
-    assert seen == [(b"pantau", b"rahasia")] * 2 and len(box.mail) == 2
+    assert seen == [(b"pantau", b"rahasia")] * 3 and len(box.mail) == 3
 
 
 @pytest.mark.parametrize(
@@ -200,7 +198,6 @@ def test_mail_by_starttls_with_a_password(tmp_path: Path, filled: Path) -> None:
         ({"schedule": {"mail": [{"to": ["nobody"]}]}}, "audit.schedule.mail"),
         ({"letterhead": {"logo_file": "logo.bmp"}}, "expected a name that ends in .png"),
         ({"letterhead": {"logo_file": "logo.png"}}, "no file"),
-        ({"smtp": {"host": "h", "sender": "a@b.example", "username": "u"}}, "go together"),
         ({"schedule": {"formats": ["doc"]}}, "audit.schedule.formats"),
     ],
 )
@@ -254,7 +251,7 @@ def test_an_audit_made_by_hand_is_sent_where_that_is_asked(
     tmp_path: Path, filled: Path, server: tuple[Box, int]
 ) -> None:
     box, port = server
-    file = settings(tmp_path, filled, audit={"smtp": scheduled(port)["smtp"]})
+    file = settings(tmp_path, filled, smtp=scheduled(port)["smtp"])
     done = CliRunner().invoke(
         main,
         ["audit", "--config.file", str(file), "--month", "2026-06", "--format", "json,html",
