@@ -14,7 +14,6 @@ from collector import identity as keys
 from collector import inventory
 from collector.access.store import AccessStore
 from collector.answers import Answers
-from collector.audit.calendar import Month
 from collector.backfill.service import Backfill
 from collector.backfill.store import BackfillStore
 from collector.board import Board
@@ -26,7 +25,6 @@ from collector.fleet import Fleet
 from collector.ingest import Ingest, ReceiptSigner
 from collector.inventory import ReflectorAddress
 from collector.ledger.approvals import Approvals
-from collector.ledger.audits import AuditStore
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import OutageStore
 from collector.ledger.recent import Arrivals
@@ -35,7 +33,6 @@ from collector.live import Live
 from collector.recent import Recent
 from collector.reflector import Reflector, ReflectorSettings
 from collector.report.gather import AuditMaker
-from collector.report.issue import AuditDesk
 from collector.report.service import AuditService
 from collector.roster import Roster
 from collector.sessions import SessionTable
@@ -49,35 +46,18 @@ from collector.silence_sync import SilenceSync
 from collector.slot_desk import Ground, Server, SlotDesk
 from collector.slot_store import SlotStore
 from collector.throughput import SlotEvent, ThroughputServer
-from collector.throughput.ndt7 import Ndt7
 from collector.tree import service as trees
 from collector.watch import Watch
 from collector.web import strangers
-from collector.web.agents import AgentEndpoints
-from collector.web.audit import AuditPages
-from collector.web.audits import AuditDocuments, AuditGround
-from collector.web.board_pages import BoardPages
-from collector.web.discovery import DiscoveryPages
-from collector.web.entry import EntryPages, House
 from collector.web.feed import Feed
-from collector.web.fleet_pages import Boxes, FleetPages
 from collector.web.guard import Guard
-from collector.web.heads import HeadPages
-from collector.web.link_pages import LinkPages, Sources
-from collector.web.month_pages import Document, MonthPages
-from collector.web.operate_pages import OperatePages
-from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
-from collector.web.render import Renderer
-from collector.web.runbooks import RunbookPages
-from collector.web.static import StaticFiles
-from collector.web.verdicts import VerdictPages
+from collector.web.served import Served, application
 from runtime.clock import Clock
 from runtime.service import ServiceManager
 from runtime.settings import SettingsError
 from runtime.supervise import every, run_until
 from runtime.timekeeping import KeptClock
-from wire.batch import MAX_BATCH_BYTES
 
 log = logging.getLogger(__name__)
 KEEP_TIME_S = 64.0
@@ -180,21 +160,21 @@ class Collector:
         self.tree = trees.opened(self.ledger, located, self._promised, self.counters, clock)
         self.access, self.guard = self._access(lifecycle)
         self.recent, self.feed = self._views()
-        self._app = self._served(desk, gathering)
-        self.auditing = self._audits(derived, kept)
+        maker = AuditMaker(self.ledger, derived, kept, self._promised)
+        self._app = self._served(desk, gathering, maker)
+        self.auditing = AuditService(located, maker, lambda: self._inventory, clock)
         self.port, self._planned_hour = settings.http.port, clock.wall_ns() // HOUR_NS
         self._inventory, self.contracts = self._read()
         self._count()
-        self.backfill = Backfill(
-            located,
-            BackfillStore(self.ledger, derived, kept),
-            lambda: self._inventory,
-            self.counters.registry,
-            clock,
-        )
-        self.silencing = SilenceSync(
-            located, self.ledger, self._promised, self.counters.registry, clock
-        )
+        self.backfill, self.silencing = self._sent_on(derived, kept)
+
+    def _sent_on(self, derived: DerivedStore, kept: OutageStore) -> tuple[Backfill, SilenceSync]:
+        """What others are told by themselves: series, and windows of maintenance."""
+        located, registry = self._located, self.counters.registry
+        store = BackfillStore(self.ledger, derived, kept)
+        backfill = Backfill(located, store, lambda: self._inventory, registry, self._clock)
+        silencing = SilenceSync(located, self.ledger, self._promised, registry, self._clock)
+        return backfill, silencing
 
     def _count(self) -> None:
         self.counters.queue.set_function(lambda: self._committer.waiting)
@@ -216,85 +196,31 @@ class Collector:
         token, web_config = keys.operator_token(located.data_dir), located.web_config_file
         return store, Guard(store, clock, token, web_config, lifecycle=lifecycle)
 
-    def _served(self, desk: Desk, gathering: Gathering) -> web.Application:
-        """Everything that is asked over HTTP."""
+    def _served(self, desk: Desk, gathering: Gathering, maker: AuditMaker) -> web.Application:
         self.pages = Pages(self.board, self.counters, self._clock, self.reload, self.guard)
-        app = web.Application(client_max_size=MAX_BATCH_BYTES, middlewares=[self.guard.middleware])
-        board, clock, guard, static = self.board, self._clock, self.guard, StaticFiles()
-        renderer = Renderer(static, clock)
-        guard.problem = renderer.problem
-        house = House(self._located.settings.https, lambda: self.answers.zone(None))
-        deadline_s = self._located.settings.limits.body_deadline_s
-        for pages in (
-            AgentEndpoints(desk, deadline_s),
-            self.pages,
-            AuditPages(self.answers, clock),
-            OrderEndpoints(self.slots, board.fleet, clock, guard),
-            BoardPages(board, self.answers, self.feed, renderer, guard),
-            LinkPages(
-                Sources(
-                    answers=self.answers,
-                    verdicts=self.verdicts.answers,
-                    arrivals=Arrivals(self.ledger),
-                    feed=self.feed,
-                ),
-                self._promised,
-                renderer,
-                clock,
-            ),
-            FleetPages(
-                Boxes(
-                    board=board,
-                    roster=self.roster,
-                    approvals=self.approvals,
-                    ledger=self.ledger,
-                    identity=desk.identity,
-                    public_url=self._located.settings.public_url,
-                    changed=self.agents_changed,
-                ),
-                renderer,
-                guard,
-                clock,
-            ),
-            OperatePages(
-                self.ledger.registers, lambda: board.fleet.inventory, renderer, guard, clock
-            ),
-            MonthPages(
-                self.answers, lambda: board.fleet.inventory, renderer, clock, self._documents
-            ),
-            EntryPages(self.access, guard, renderer, clock, house),
-            static,
-            DiscoveryPages(board, clock),
-            VerdictPages(self.verdicts.answers, gathering, clock),
-            RunbookPages(),
-            HeadPages(self.tree.store, self.tree.public_key),
-        ):
-            app.add_routes(pages.routes())
-        if self.loads is not None:
-            app.add_routes(Ndt7(self.loads).routes())
-        return app
-
-    def _documents(self, month: Month) -> list[Document]:
-        """The audits that were issued for a month."""
-        return [
-            Document(one.id, one.scope, one.revision, one.issued_s, one.digest)
-            for one in AuditStore(self.ledger).all()
-            if one.month == str(month)
-        ]
-
-    def _audits(self, derived: DerivedStore, kept: OutageStore) -> AuditService:
-        """The documents that are asked for over HTTP, and those that are made by themselves."""
-        located, clock, settings = self._located, self._clock, self._located.settings.audit
-        maker = AuditMaker(self.ledger, derived, kept, self._promised)
-        ground = AuditGround(
-            AuditDesk(maker, AuditStore(self.ledger), settings.freeze_after_days),
-            settings,
-            located.file.parent,
-            clock,
-            self.guard,
+        return application(
+            Served(
+                located=self._located,
+                clock=self._clock,
+                ledger=self.ledger,
+                board=self.board,
+                answers=self.answers,
+                promised=self._promised,
+                verdicts=self.verdicts.answers,
+                gathering=gathering,
+                maker=maker,
+                slots=self.slots,
+                loads=self.loads,
+                desk=desk,
+                approvals=self.approvals,
+                agents_changed=self.agents_changed,
+                tree=self.tree,
+                access=self.access,
+                guard=self.guard,
+                feed=self.feed,
+                pages=self.pages,
+            )
         )
-        self._app.add_routes(AuditDocuments(ground).routes())
-        return AuditService(located, maker, lambda: self._inventory, clock)
 
     def _reflector_address(self) -> ReflectorAddress:
         stamp = self._located.settings.stamp
