@@ -50,6 +50,10 @@ class Desk:
     slots: SlotDesk
     catchup_bytes_per_s: int | None
     asked_to_rewind: set[bytes] = field(default_factory=set)
+    short: set[bytes] = field(default_factory=set)
+    """Agents of which more is missing than waits, by their last status."""
+    short_at: dict[bytes, tuple[str, int] | None] = field(default_factory=dict)
+    """What each held last when it was asked to send again for that."""
     """Agents that were told to send again and have not yet: said once each."""
 
     async def exchange(self, what: str, caller: Caller, data: bytes) -> bytes:
@@ -144,13 +148,34 @@ class Desk:
         held = await asyncio.to_thread(self.ledger.holds, agent.agent_id, bytes.fromhex(epoch), seq)
         if held:
             self.asked_to_rewind.discard(agent.agent_id)
-        elif agent.agent_id not in self.asked_to_rewind:
+            return await asyncio.to_thread(self._short, agent, status)
+        if agent.agent_id not in self.asked_to_rewind:
             self.asked_to_rewind.add(agent.agent_id)
-            log.warning(
-                "agent %s holds receipts that this ledger does not know: it is asked to send again",
-                agent.agent_id.hex(),
-            )
-        return not held
+            self._say(agent, "holds receipts that this ledger does not know")
+        return True
+
+    def _short(self, agent: Agent, status: Status) -> bool:
+        """Whether more is missing here than waits there, twice in a row: it was acknowledged, lost,
+        and newer batches came before the agent's next status.
+
+        Asked for once a life of the collector, until the agent was heard to go back: batches that
+        nobody has any more are missing for ever.
+        """
+        head, waiting = self.ledger.head(agent.agent_id), status.spool
+        missing = 0 if head is None else head.missing
+        if missing <= waiting.batches_waiting + waiting.refused:
+            self.short.discard(agent.agent_id)
+            return False
+        if agent.agent_id not in self.short:
+            self.short.add(agent.agent_id)
+            return False
+        asked = self.short_at.setdefault(agent.agent_id, status.last_acked)
+        if asked == status.last_acked:
+            self._say(agent, f"has delivered all, and {missing} of its batches are missing")
+        return asked == status.last_acked
+
+    def _say(self, agent: Agent, what: str) -> None:
+        log.warning("agent %s %s: it is asked to send again", agent.agent_id.hex(), what)
 
 
 def _own_tests(scope: Scope, told: ThroughputStatus) -> ThroughputStatus:

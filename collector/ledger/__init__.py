@@ -199,6 +199,10 @@ class Ledger(Protocol):
         """Whether this batch is here."""
         ...
 
+    def head(self, agent_id: bytes) -> Head | None:
+        """How far one agent's evidence is complete; None where there is none."""
+        ...
+
     def heads(self) -> list[Head]:
         """Each agent's newest epoch."""
         ...

@@ -402,11 +402,21 @@ class SqliteLedger:
         """How far each agent's evidence is complete; reads anew what has moved since."""
         with self._lock, self._translated():
             for agent_id in list(self._moved):
-                rows: list[Row] = self._db.execute(_REACH, (agent_id,)).fetchall()
-                if rows:
-                    self._heads[agent_id] = head(agent_id, [EpochReach(*row) for row in rows])
-                self._moved.discard(agent_id)
+                self._reach(agent_id)
             return list(self._heads.values())
+
+    def head(self, agent_id: bytes) -> Head | None:
+        """How far one agent's evidence is complete; None where there is none."""
+        with self._lock, self._translated():
+            if agent_id in self._moved:
+                self._reach(agent_id)
+            return self._heads.get(agent_id)
+
+    def _reach(self, agent_id: bytes) -> None:
+        rows: list[Row] = self._db.execute(_REACH, (agent_id,)).fetchall()
+        if rows:
+            self._heads[agent_id] = head(agent_id, [EpochReach(*row) for row in rows])
+        self._moved.discard(agent_id)
 
     def tallies(self) -> dict[tuple[str, str], Tally]:
         """Counters by (link, target)."""
