@@ -37,15 +37,16 @@ else
 endif
 
 DISTRICT := tests/endtoend/test_outages.py tests/endtoend/test_page.py
+LOADS := tests/endtoend/test_experiment.py $(sort $(wildcard tests/endtoend/test_throughput*.py))
 
 test-near: $(READY)
 	$(BIN)/pytest --ignore=tests/endtoend --ignore=tests/lab
 
 test-lab: $(READY)
-	$(BIN)/pytest -o cache_dir=.pytest_cache/lab tests/lab
+	$(BIN)/pytest -o cache_dir=.pytest_cache/lab tests/lab $(LOADS)
 
 test-far: $(READY)
-	$(BIN)/pytest -o cache_dir=.pytest_cache/far $(addprefix --ignore=,$(DISTRICT)) tests/endtoend
+	$(BIN)/pytest -o cache_dir=.pytest_cache/far $(addprefix --ignore=,$(DISTRICT) $(LOADS)) tests/endtoend
 
 test-district: $(READY)
 	$(BIN)/pytest -o cache_dir=.pytest_cache/district $(DISTRICT)

@@ -19,7 +19,11 @@ def province(tmp_path: Path) -> Iterator[Province]:
 
 
 def test_sites_that_share_a_line_have_less_together_and_others_do_not(province: Province) -> None:
-    found = played(province, {SHARED: PAIRS, OWN: 2}, 1.0)
+    wanted = {SHARED: PAIRS, OWN: 2}
+    found = played(province, wanted, 1.0)
+    if "failed" in {one["state"] for one in found.values()}:
+        # This machine was too busy to measure too many of the pairs, and they say so.
+        found = played(province, wanted, 1.0)
     shared, own = found[SHARED], found[OWN]
     assert shared["state"] == own["state"] == "done", found
     result = shared["result"]
