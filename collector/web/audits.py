@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,16 +16,18 @@ from aiohttp import web
 
 from collector.access.roles import Right
 from collector.access.store import Deed
+from collector.audit.calendar import Zone
 from collector.audit.phrases import Language
 from collector.ledger import LedgerError
 from collector.ledger.audits import Issued
 from collector.report.gather import Wanted
-from collector.report.html import Letterhead, environment, letterhead
+from collector.report.html import Letterhead, letterhead
 from collector.report.issue import AuditDesk, Made
 from collector.report.record import Scope
 from collector.report.settings import AuditSettings, Form
 from collector.report.write import download, media_type
-from collector.web.guard import Guard, asker
+from collector.web.guard import Guard, Refused, asker
+from collector.web.render import Renderer
 from runtime.clock import SECOND, Clock
 
 T = TypeVar("T")
@@ -41,6 +44,9 @@ class AuditGround(NamedTuple):
     """That the settings' paths are relative to."""
     clock: Clock
     guard: Guard
+    renderer: Renderer
+    zone: Callable[[], Zone]
+    """By whose clock it is said when something was issued."""
 
 
 class Asked(NamedTuple):
@@ -177,7 +183,10 @@ class AuditDocuments:
                 web.HTTPBadRequest,
                 "body: expected month, scope, value and by as text, issue as true or false",
             )
-        made = await self._made(request, body, issue=issue)
+        try:
+            made = await self._made(request, body, issue=issue)
+        except ValueError as error:
+            raise _error(web.HTTPBadRequest, str(error)) from error
         if made.issued is not None:
             return web.json_response(row(made.issued), status=201 if issue else 200)
         return web.Response(body=made.data, content_type="application/json")
@@ -187,16 +196,19 @@ class AuditDocuments:
         told = {name: value for name, value in (await request.post()).items()
                 if isinstance(value, str)}  # fmt: skip
         how = asked(told | {"link": ""}, Form.PDF)
-        made = await self._made(request, told, issue="issue" in told)
+        try:
+            made = await self._made(request, told, issue="issue" in told)
+        except ValueError as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
         return await self._file(made, how)
 
     async def _made(self, request: web.Request, told: Mapping[str, str], *, issue: bool) -> Made:
+        """Raises ValueError for what is wrong in what was told."""
         kind, value = told.get("scope") or "all", told.get("value") or None
         if kind not in SCOPES or (kind == "all") != (value is None):
-            raise _error(
-                web.HTTPBadRequest,
+            raise ValueError(
                 f"scope {kind!r}, value {value!r}: expected all, or one of"
-                f" {', '.join(SCOPES[1:])} with a value",
+                f" {', '.join(SCOPES[1:])} with a value"
             )
         ground = self._ground
         wanted = Wanted(
@@ -211,11 +223,8 @@ class AuditDocuments:
                 return ground.desk.issue(wanted, told.get("by") or who.name, now_s)
             return ground.desk.make(wanted, now_s)
 
-        try:
-            async with self._one_at_a_time:
-                made = await self._thread(work)
-        except ValueError as error:
-            raise _error(web.HTTPBadRequest, str(error)) from error
+        async with self._one_at_a_time:
+            made = await self._thread(work)
         if made.issued is not None:
             subject = f"{made.issued.month} {made.issued.scope}"
             await ground.guard.note(request, Deed.AUDIT_ISSUE, subject, made.issued.digest)
@@ -227,21 +236,16 @@ class AuditDocuments:
         """What was issued, with links to every form, and a form to make more."""
         issued = await self._thread(self._ground.desk.store.all)
         now_s = self._ground.clock.wall_ns() // SECOND
-        text = environment().get_template("audits.html").render(
-            rows=[(one, f"{datetime.fromtimestamp(one.issued_s, UTC):%Y-%m-%d %H:%M} UTC")
-                  for one in issued],
-            month=_month_before(now_s),
-            forms=[one.value for one in Form],
-            languages=[one.value for one in Language],
-            scopes=SCOPES,
-            may=asker(request).may(Right.OPERATE),
-            csrf=asker(request).csrf,
-        )  # fmt: skip
-        return web.Response(
-            text=text,
-            content_type="text/html",
-            headers={"Content-Security-Policy": CONTENT_SECURITY},
-        )
+        told = {
+            "rows": issued,
+            "month": _month_before(now_s),
+            "forms": tuple(Form),
+            "languages": tuple(Language),
+            "scopes": SCOPES,
+            "zone": self._ground.zone(),
+            "may": asker(request).may(Right.OPERATE),
+        }
+        return await self._ground.renderer.page(request, "audits.html", told)
 
     async def _thread(self, ask: Callable[[], T]) -> T:
         try:

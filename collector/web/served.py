@@ -109,7 +109,7 @@ def application(of: Served) -> web.Application:
         VerdictPages(of.verdicts, of.gathering, of.clock),
         RunbookPages(),
         HeadPages(of.tree.store, of.tree.public_key),
-        AuditDocuments(_audits(of)),
+        AuditDocuments(_audits(of, renderer)),
     ):
         app.add_routes(pages.routes())
     if of.loads is not None:
@@ -135,7 +135,15 @@ def _boxes(of: Served) -> Boxes:
     )
 
 
-def _audits(of: Served) -> AuditGround:
+def _audits(of: Served, renderer: Renderer) -> AuditGround:
     settings = of.located.settings.audit
     desk = AuditDesk(of.maker, AuditStore(of.ledger), settings.freeze_after_days)
-    return AuditGround(desk, settings, of.located.file.parent, of.clock, of.guard)
+    return AuditGround(
+        desk=desk,
+        settings=settings,
+        folder=of.located.file.parent,
+        clock=of.clock,
+        guard=of.guard,
+        renderer=renderer,
+        zone=lambda: of.answers.zone(None),
+    )

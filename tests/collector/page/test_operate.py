@@ -215,7 +215,7 @@ def test_a_month_is_met_breached_or_undecided(visit: Visit) -> None:
 
 def test_nothing_serious_by_ear(visit: Visit) -> None:
     visitor = visit("operator", bypass_csp=True)
-    for path in ("/operate", "/fleet", "/months", "/log", "/login"):
+    for path in ("/operate", "/fleet", "/months", "/audits", "/log", "/login"):
         page = visitor.go(path)
         for closed in page.locator("main > section > details > summary").all():
             closed.click()
@@ -224,6 +224,6 @@ def test_nothing_serious_by_ear(visit: Visit) -> None:
 
 def test_a_phone_needs_no_sideways_scrolling(visit: Visit) -> None:
     visitor = visit("operator", viewport={"width": 360, "height": 740})
-    for path in ("/operate", "/fleet", "/months", "/log"):
+    for path in ("/operate", "/fleet", "/months", "/audits", "/log"):
         page = visitor.go(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
