@@ -21,7 +21,7 @@ class Proof(NamedTuple):
     repeats: int
     """Slots that are there more than once."""
     holes: int
-    """Slots between an epoch's first and last that are neither there nor listed as a gap."""
+    """Slots up to an epoch's last, be it there or listed, that are neither there nor listed."""
     losses: dict[str, list[float]]
     """By link: calendar seconds of the STAMP packets that left and that no reflector answered."""
 
@@ -35,17 +35,22 @@ class _Recount:
         self.batches = 0
         self.slots: dict[tuple[bytes, str, str], list[int]] = defaultdict(list)
         self.gaps: dict[tuple[bytes, str, str], int] = defaultdict(int)
+        self.last: dict[tuple[bytes, str, str], int] = defaultdict(lambda: -1)
         self.losses: dict[str, list[float]] = defaultdict(list)
 
     def take(self, one: wire_batch.Batch, offset_ns: int) -> None:
         self.batches += 1
         for record in decode_body(one.body, one.header.raw_len):
             if isinstance(record, Gap) and record.link and record.target:
-                self.gaps[one.header.epoch, record.link, record.target] += record.count or 0
+                key = one.header.epoch, record.link, record.target
+                self.gaps[key] += record.count or 0
+                self.last[key] = max(self.last[key], record.last_seq or -1)
             if not isinstance(record, Train):
                 continue
             for seen in record.observations():
-                self.slots[one.header.epoch, record.link, record.target].append(seen.seq)
+                key = one.header.epoch, record.link, record.target
+                self.slots[key].append(seen.seq)
+                self.last[key] = max(self.last[key], seen.seq)
                 answered = seen.outcome.local or seen.outcome is Outcome.OK
                 if not answered and record.probe == "stamp":
                     self.losses[record.link].append((seen.sent_boot_ns + offset_ns) / NS)
@@ -64,7 +69,9 @@ def prove(file: Path) -> Proof:
         ledger.close()
     slots = recount.slots
     repeats = sum(len(seqs) - len(set(seqs)) for seqs in slots.values())
-    holes = sum(max(seqs) + 1 - len(set(seqs)) - recount.gaps[key] for key, seqs in slots.items())
+    holes = sum(
+        last + 1 - len(set(slots[key])) - recount.gaps[key] for key, last in recount.last.items()
+    )
     return Proof(
         recount.batches, sum(map(len, slots.values())), repeats, holes, dict(recount.losses)
     )

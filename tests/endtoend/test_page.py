@@ -58,7 +58,7 @@ class Night:
         self.suppressed = at.suppressed()
         for line in (*first, *rest):
             self.mended_s = line.up().real_ns / 1e9
-        stage.wait_for("both ends", 90, lambda: {LINK, POP} <= self._told("resolved"))
+        stage.wait_for("both ends", 120, lambda: {LINK, POP} <= self._told("resolved"))
         self.firing = {one.what[0]: one for one in at.messages() if one.status == "firing"}
         packets = net.lab.packets()
         for what, links, series in (
