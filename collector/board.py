@@ -5,6 +5,7 @@ Views only: nothing here is ever an input to a verdict.
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from collector import load_series, together
@@ -16,7 +17,7 @@ from collector.fleet import Fleet
 from collector.instrument import InstrumentSeries
 from collector.inventory import HUB_TARGET, Link, Node
 from collector.ledger import Agent, Entry, Head, PlacedBy, Stored
-from collector.live import WINDOW_S, AgentNow, Known, LinkState, Live, Reason
+from collector.live import AgentNow, Known, LinkState, Live, Reason
 from collector.reading import Scope
 from collector.sessions import SessionTable, SessionView
 from collector.standing import OUTAGE_START, StandingSeries
@@ -110,7 +111,6 @@ class Board:
         """One link as it is known now."""
         ssid = self.fleet.ssids[link.id]
         view = self._table.view(ssid)
-        forward = self._table.recent(ssid, now_boot_ns, WINDOW_S)
         reported = self.live.reported(link.id, HUB_TARGET, now_boot_ns)
         agent = self.fleet.owners.get(link.node)
         heard = None if view is None else (now_boot_ns - view.last_heard_boot_ns) / NS
@@ -118,7 +118,7 @@ class Board:
             link,
             self.fleet.inventory.nodes[link.node],
             self.live.state(
-                link.id, view, forward, now_boot_ns=now_boot_ns, interval_s=link.interval_s
+                link, view, partial(self._table.recent, ssid, now_boot_ns), now_boot_ns
             ),
             view,
             reported,

@@ -5,18 +5,19 @@ somebody says more: the prober beside the hub that loses the CPE too, the agent 
 way, or its evidence later. Audits never read this.
 """
 
+import math
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from collector.audit.provisional import Sight
 from collector.audit.states import EvidenceClass, State
-from collector.inventory import HUB_TARGET
+from collector.inventory import HUB_TARGET, Link
 from collector.ledger import Agent
 from collector.reading import CPE_TARGET
-from collector.sessions import RecentForward, SessionView
+from collector.sessions import MAX_RECENT_S, RecentForward, SessionView
 from wire.message import Status, TargetStatus, mostly_lost
 
 SECOND = 1_000_000_000
@@ -27,6 +28,9 @@ WINDOW_S = 10
 SILENT_INTERVALS = 3.0
 """Packets that must fail to come before silence means anything, on links that are probed rarely."""
 _EPOCHS_REMEMBERED = 64
+_LAGS_REMEMBERED = 32
+"""Statuses by whose least delay the others' is known; about five minutes of them, in which no
+quartz drifts by what matters here."""
 
 
 class LinkState(StrEnum):
@@ -69,12 +73,25 @@ class Signs:
     """Packets expected and received at the hub in the last WINDOW_S."""
     reported: TargetStatus | None
     """The node's own view of its hub target, if it is fresh."""
+    since: RecentForward | None = None
+    """Packets expected and received at the hub since the first of which `reported` tells."""
     outside: TargetStatus | None = None
     """The view of the CPE that the prober beside the hub has, if it is fresh and names it."""
 
 
 def _bad(lost: int, total: int) -> bool:
     return mostly_lost(lost, total, WINDOW_S)
+
+
+def _bad_here(reported: TargetStatus, since: RecentForward | None) -> bool:
+    """Whether most is lost behind the hub, on a link that it hears.
+
+    What did not come to the hub was not lost on the way back. So a link that has just returned is
+    not said to be down once more because its node still tells of the seconds before; a status that
+    waited in a queue while nothing passed arrives only then.
+    """
+    lost_before = 0 if since is None else since.expected - since.received
+    return _bad(max(0, reported.lost - lost_before), reported.sent)
 
 
 def _silent(outside: TargetStatus | None) -> Known:
@@ -99,7 +116,7 @@ def judge(signs: Signs, silence_after_s: float) -> Known:
     forward = signs.forward
     if forward is not None and _bad(forward.expected - forward.received, forward.expected):
         return Known(LinkState.DOWN, Reason.FORWARD_LOSS)
-    if says_loss:
+    if reported is not None and _bad_here(reported, signs.since):
         return Known(LinkState.DOWN, Reason.ROUND_TRIP_LOSS)
     return Known(LinkState.UP, Reason.HEARD)
 
@@ -112,6 +129,14 @@ class AgentNow:
     status: Status
     received_boot_ns: int
     received_wall_ns: int
+    made_boot_ns: int
+    """When it was made, by the hub's clock: at the latest, and nearer the more of them came."""
+
+
+def _reach_s(now: AgentNow, now_boot_ns: int, timeout_s: float) -> int:
+    """How long ago the first packet was sent that this status tells of."""
+    made_ago_s = (now_boot_ns - now.made_boot_ns) / SECOND
+    return min(MAX_RECENT_S, math.ceil(made_ago_s + timeout_s + now.status.window_s) + 1)
 
 
 class Live:
@@ -121,6 +146,7 @@ class Live:
         self._silence_after_s = silence_after_s
         self._agents: dict[bytes, AgentNow] = {}
         self._former_epochs: dict[bytes, deque[str]] = {}
+        self._lags: dict[bytes, deque[int]] = {}
         # A link's node and the prober beside the hub both speak of it, each of its own targets.
         self._told: dict[bytes, dict[tuple[str, str], TargetStatus]] = {}
         self._teller: dict[tuple[str, str], bytes] = {}
@@ -137,11 +163,16 @@ class Live:
                 return False
         elif last is not None:
             former.append(last.status.epoch)
+            # Another boot counts its time from elsewhere.
+            self._lags.pop(agent.agent_id, None)
+        lags = self._lags.setdefault(agent.agent_id, deque(maxlen=_LAGS_REMEMBERED))
+        lags.append(boot_ns - status.boot_ns)
         now = AgentNow(
             agent=agent,
             status=status,
             received_boot_ns=boot_ns,
             received_wall_ns=wall_ns,
+            made_boot_ns=status.boot_ns + min(lags),
         )
         self._agents[agent.agent_id] = now
         told = {(one.link, one.target): one for one in status.targets}
@@ -152,6 +183,7 @@ class Live:
     def keep(self, agent_ids: Collection[bytes]) -> None:
         """Forget what agents other than these said: they were revoked."""
         self._agents = {key: now for key, now in self._agents.items() if key in agent_ids}
+        self._lags = {key: lags for key, lags in self._lags.items() if key in agent_ids}
         self._told = {key: told for key, told in self._told.items() if key in agent_ids}
         self._teller = {key: teller for key, teller in self._teller.items() if teller in agent_ids}
 
@@ -161,29 +193,39 @@ class Live:
 
     def reported(self, link: str, target: str, now_boot_ns: int) -> TargetStatus | None:
         """The newest word on a target, if it is fresh."""
+        told = self._fresh(link, target, now_boot_ns)
+        return None if told is None else told[1]
+
+    def _fresh(
+        self, link: str, target: str, now_boot_ns: int
+    ) -> tuple[AgentNow, TargetStatus] | None:
         teller = self._teller.get((link, target))
         now = None if teller is None else self._agents.get(teller)
-        if now is None or now_boot_ns - now.received_boot_ns > STATUS_FRESH_S * SECOND:
+        if now is None or now_boot_ns - now.made_boot_ns > STATUS_FRESH_S * SECOND:
             return None
-        return self._told[now.agent.agent_id].get((link, target))
+        one = self._told[now.agent.agent_id].get((link, target))
+        return None if one is None else (now, one)
 
     def state(
         self,
-        link: str,
+        link: Link,
         view: SessionView | None,
-        forward: RecentForward | None,
-        *,
+        recent: Callable[[int], RecentForward | None],
         now_boot_ns: int,
-        interval_s: float,
     ) -> Known:
-        """State of a link, probed every `interval_s`, from its session and what was told of it."""
+        """State of a link, from its session and what was told of it.
+
+        `recent` tells what came of its packets in so many last seconds (1..MAX_RECENT_S).
+        """
+        told = self._fresh(link.id, HUB_TARGET, now_boot_ns)
         signs = Signs(
             heard_ago_s=None if view is None else (now_boot_ns - view.last_heard_boot_ns) / SECOND,
-            forward=forward,
-            reported=self.reported(link, HUB_TARGET, now_boot_ns),
-            outside=self.reported(link, CPE_TARGET, now_boot_ns),
+            forward=recent(WINDOW_S),
+            reported=None if told is None else told[1],
+            since=None if told is None else recent(_reach_s(told[0], now_boot_ns, link.timeout_s)),
+            outside=self.reported(link.id, CPE_TARGET, now_boot_ns),
         )
-        return judge(signs, max(self._silence_after_s, SILENT_INTERVALS * interval_s))
+        return judge(signs, max(self._silence_after_s, SILENT_INTERVALS * link.interval_s))
 
 
 _WITNESSES = {

@@ -24,6 +24,7 @@ from tests.agent.spool_kit import Hub, begin, begun, opened, receipt_for, train
 from wire.instant import ClockClass
 
 ROWS = 3
+KILLING_S = 60.0
 
 
 class Outside:
@@ -95,7 +96,9 @@ def one_life(folder: Path, outside: Outside, first: int, epoch: int, wait_s: flo
 
 
 def kill(seed: str, rounds: str, place: str) -> dict[str, object]:
+    """So many rounds, or what fits into KILLING_S on a slow disk: a life is 15 flushes."""
     chance = random.Random(int(seed))
+    until_s = time.monotonic() + KILLING_S
     folder, first = Path(place), 0
     outside = Outside(folder / "ledger")
     promised: set[int] = set()
@@ -103,9 +106,11 @@ def kill(seed: str, rounds: str, place: str) -> dict[str, object]:
     gaps: list[str] = []
     number, longest_s = 0, 0.03
     while number < int(rounds) or possible < int(rounds) // 2:
+        if time.monotonic() > until_s:
+            break
         number += 1
         if 2 * possible < number:
-            longest_s *= 1.02  # a slow disk needs longer lives for anything to be told durable
+            longest_s *= 1.2  # a slow disk needs longer lives for anything to be told durable
         durable = one_life(folder, outside, first, number, chance.uniform(0.0, longest_s))
         promised |= set(range(first, durable))
         possible += durable > first
@@ -117,6 +122,7 @@ def kill(seed: str, rounds: str, place: str) -> dict[str, object]:
     outside.replay(hub)
     hub.check_chain()
     return {
+        "rounds": number,
         "rounds_with_appends": possible,
         "promised": len(promised),
         "missing": sorted(promised - set(hub.observations))[:20],

@@ -41,8 +41,10 @@ def test_sigkill_at_any_instant_takes_nothing_that_was_promised(tmp_path: Path) 
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     told = victim("kill", str(seed), str(KILLS), str(tmp_path))
-    assert told["rounds_with_appends"] >= 100
-    assert told["promised"] > 1000
+    # 200, or what a slow disk bears in a minute.
+    assert told["rounds"] >= 10
+    assert told["rounds_with_appends"] >= told["rounds"] // 8
+    assert told["promised"] > 2 * told["rounds"]
     assert (told["missing"], told["twice"], told["gaps"]) == ([], [], [])
 
 

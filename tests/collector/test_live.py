@@ -3,10 +3,16 @@
 import msgspec
 import pytest
 
+from collector.inventory import Link
 from collector.live import Known, LinkState, Live, Reason, Signs, judge
 from collector.sessions import RecentForward, SessionView
 from tests.collector.kit import SECOND, Box, reported
 from wire.message import TargetStatus
+
+
+def link(interval_s: float = 1.0) -> Link:
+    return Link(id="l1", node="n1", provider="P", medium="fibre", pop="X", interval_s=interval_s)
+
 
 UP = Known(LinkState.UP, Reason.HEARD)
 ALL = RecentForward(10, 10)
@@ -56,8 +62,64 @@ def test_a_link_that_is_probed_rarely_is_not_silent_between_two_packets(
 ) -> None:
     view = SessionView(1000 * SECOND, 9, 0, 0, 0, 0, "192.0.2.1", 4000, 8)
     now = (1000 + heard_ago_s) * SECOND
-    known = Live(5.0).state("l1", view, None, now_boot_ns=now, interval_s=interval_s)
+    known = Live(5.0).state(link(interval_s), view, lambda _: None, now)
     assert known.state == expected
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        (None, Known(LinkState.DOWN, Reason.ROUND_TRIP_LOSS)),
+        (RecentForward(20, 20), Known(LinkState.DOWN, Reason.ROUND_TRIP_LOSS)),
+        (RecentForward(20, 18), Known(LinkState.DOWN, Reason.ROUND_TRIP_LOSS)),
+        (RecentForward(20, 15), UP),
+        (RecentForward(40, 8), UP),
+    ],
+)
+def test_what_did_not_come_to_the_hub_was_not_lost_on_the_way_back(
+    since: RecentForward | None, expected: Known
+) -> None:
+    told = reported(lost=9)
+    signs = Signs(heard_ago_s=0.5, forward=ALL, reported=told, since=since)
+    assert judge(signs, 5.0) == expected
+
+
+def test_a_status_that_waited_for_the_link_tells_of_the_time_in_which_it_was_made() -> None:
+    live, box = Live(5.0), Box()
+
+    def say(made_s: float, came_s: float, told: TargetStatus) -> None:
+        made_ns = int(made_s * SECOND)
+        status = box.status(boot_ns=made_ns, targets=(told,))
+        assert live.hear(box.agent, status, int((1000 + came_s) * SECOND), 0)
+
+    def state_at(now_s: int, cut_s: range) -> tuple[Known, list[int]]:
+        """Packets of `cut_s` did not come to the hub."""
+        asked: list[int] = []
+
+        def recent(window_s: int) -> RecentForward:
+            asked.append(window_s)
+            sent = range(now_s - window_s, now_s)
+            return RecentForward(len(sent), len([at for at in sent if at not in cut_s]))
+
+        view = SessionView((1000 + now_s) * SECOND, 9, 0, 0, 0, 0, "192.0.2.1", 4000, 8)
+        known = live.state(link(), view, recent, (1000 + now_s) * SECOND)
+        return known, asked
+
+    say(10, 10.05, FINE)
+    say(30, 43.05, reported(lost=10))
+    # It began 13 s ago and tells of 10 s that ended 2 s before.
+    known, asked = state_at(44, range(18, 33))
+    assert known == UP
+    assert asked == [10, 27]
+    # The same word about a link that brought everything to the hub: it loses on the way back.
+    assert state_at(44, range(0))[0] == Known(LinkState.DOWN, Reason.ROUND_TRIP_LOSS)
+    # It is news for 25 s after it was made, not after it came.
+    assert live.reported("l1", "hub", 1055 * SECOND) == reported(lost=10)
+    assert live.reported("l1", "hub", 1056 * SECOND) is None
+    # Another boot has its own time: this one is at hand.
+    box.begin(boot_id=b"c" * 16)
+    say(5, 60, reported(lost=10))
+    assert state_at(61, range(0))[1] == [10, 14]
 
 
 def cpe(lost: int, *, sent: int = 10, ever: bool = True) -> TargetStatus:

@@ -19,7 +19,7 @@ from tests.endtoend.district import District
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PROMETHEUS, ALERTMANAGER = "http://127.0.0.1:9090", "http://127.0.0.1:9093"
-BRISK = {"1m": "15s", "2m": "30s"}
+BRISK = {"1m": "15s", "2m": "45s"}
 """How long a `brisk` NOC holds on to an alert after its end, instead. A link that is back may be
 said down once more, when its box tells of the ten seconds before; and links of a PoP come back one
 after the other, so it is held for longer than they are."""
