@@ -44,6 +44,26 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     web_config_file: str | None = None
     """Who may read /metrics and the API, in the exporter-toolkit's form (docs/access.md); relative
     to this file."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks (192.0.2.0/24) of proxies whose X-Forwarded-For and X-Forwarded-Proto
+    are believed: who asks is then known, for the log and against guessed passwords."""
+
+    def __post_init__(self) -> None:
+        _ = self.trusted
+
+    @property
+    def trusted(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """Those of `trusted_proxies`."""
+        found = []
+        for one in self.trusted_proxies:
+            try:
+                found.append(ipaddress.ip_network(one))
+            except ValueError as error:
+                raise ValueError(
+                    f"trusted_proxies: {one!r}: expected an address or a network such as"
+                    " 192.0.2.0/24, without host bits"
+                ) from error
+        return tuple(found)
 
 
 class StampSettings(Section, frozen=True, kw_only=True):

@@ -1,9 +1,12 @@
-"""GET /fleet: the boxes and how they are; operators invite nodes, approve and revoke agents."""
+"""GET /fleet: the boxes and how they are. GET /fleet/NODE: those of one node, where operators
+invite, approve and revoke."""
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -13,6 +16,7 @@ from markupsafe import Markup
 
 from collector import enrol
 from collector.access.store import Deed
+from collector.audit.calendar import Zone
 from collector.board import Board
 from collector.identity import Identity
 from collector.inventory import Node
@@ -27,6 +31,8 @@ from runtime.clock import SECOND, Clock
 
 DAYS = (1, 14, 60)
 """How long an invitation may last."""
+DONE = ("approved", "revoked")
+"""What the address may say was just done."""
 FRESH_S = 60.0
 """A status older than this is told as a box that is not heard."""
 
@@ -41,14 +47,26 @@ class Boxes:
     ledger: SqliteLedger
     identity: Identity
     public_url: str | None
+    zone: Callable[[], Zone]
+    """Whose clock is shown."""
     changed: Callable[[], Awaitable[None]]
     """To be called when agents were approved or revoked."""
 
 
+class Standing(StrEnum):
+    """How a node's newest box is; in the order in which somebody has to look."""
+
+    WAITING = "waiting"
+    SILENT = "silent"
+    NONE = "none"
+    HEARD = "heard"
+
+
 class _Row(NamedTuple):
     node: Node
-    boxes: list[dict[str, Any]]
-    """Those that are not revoked, the newest first."""
+    box: dict[str, Any] | None
+    """The newest that is not revoked."""
+    standing: Standing
 
 
 def spool_age_s(now: AgentNow) -> float | None:
@@ -73,28 +91,57 @@ class FleetPages:
         """To be added to the application."""
         return [
             web.get("/fleet", self.fleet),
+            web.get("/fleet/{node}", self.node),
             web.post("/fleet/invite", self.invite),
             web.post("/fleet/approve", self.approve),
             web.post("/fleet/revoke", self.revoke),
         ]
 
     async def fleet(self, request: web.Request) -> web.Response:
-        """All nodes with their boxes."""
-        inventory = self._on.board.fleet.inventory
-        heard = {one.agent.agent_id: one for one in self._on.board.live.agents()}
-        held: dict[str, list[Agent]] = {}
-        for agent in self._on.roster.all():
-            held.setdefault(agent.node, []).append(agent)
-        now_ns = self._clock.boot_ns()
-        rows: list[_Row] = []
-        for node in inventory.nodes.values():
-            agents = sorted(held.get(node.id, ()), key=lambda one: -one.enrolled_wall_ns)
-            boxes = [self._box(one, heard.get(one.agent_id), now_ns) for one in agents]
-            current = [one for one in boxes if not one["revoked"]]
-            rows.append(_Row(node, current))
-        waiting = [box for row in rows for box in row.boxes if box["waiting"]]
-        told = {"rows": rows, "waiting": waiting, "days": DAYS, "done": _done(request)}
+        """All nodes with their newest boxes; the page asks for it again and again."""
+        held = self._held()
+        rows = [_row(one, held.get(one.id, [])) for one in self._nodes().values()]
+        order = list(Standing)
+        rows.sort(key=lambda row: (order.index(row.standing), row.node.name, row.node.id))
+        counts = Counter(row.standing for row in rows)
+        only = request.query.get("only", "")
+        told = {
+            "rows": [row for row in rows if only in ("", row.standing)],
+            "counts": [(one, counts[one]) for one in order],
+            "all": len(rows),
+            "only": only,
+        }
         return await self._renderer.page(request, "fleet.html", told)
+
+    async def node(self, request: web.Request) -> web.Response:
+        """One node with all the boxes it ever had."""
+        name = request.match_info["node"]
+        node = self._nodes().get(name)
+        if node is None:
+            raise Refused(HTTPStatus.NOT_FOUND, f"no node {name!r}")
+        links = self._on.board.fleet.inventory.links.values()
+        told = {
+            "node": node,
+            "links": [one for one in links if one.node == node.id],
+            "boxes": self._held().get(node.id, []),
+            "days": DAYS,
+            "done": done if (done := request.query.get("done")) in DONE else None,
+            "zone": self._on.zone(),
+        }
+        return await self._renderer.page(request, "node.html", told)
+
+    def _nodes(self) -> Mapping[str, Node]:
+        return self._on.board.fleet.inventory.nodes
+
+    def _held(self) -> dict[str, list[dict[str, Any]]]:
+        """The boxes of each node, the newest first."""
+        heard = {one.agent.agent_id: one for one in self._on.board.live.agents()}
+        now_ns = self._clock.boot_ns()
+        held: dict[str, list[dict[str, Any]]] = {}
+        for agent in sorted(self._on.roster.all(), key=lambda one: -one.enrolled_wall_ns):
+            box = self._box(agent, heard.get(agent.agent_id), now_ns)
+            held.setdefault(agent.node, []).append(box)
+        return held
 
     def _box(self, agent: Agent, now: AgentNow | None, now_ns: int) -> dict[str, Any]:
         seen = None if now is None else now.received_wall_ns / SECOND
@@ -104,6 +151,7 @@ class FleetPages:
             "node": agent.node,
             "enrolled_s": agent.enrolled_wall_ns / SECOND,
             "revoked": agent.revoked_wall_ns is not None,
+            "revoked_s": (agent.revoked_wall_ns or 0) / SECOND,
             "waiting": agent.agent_id in self._on.roster.waiting,
             "version": agent.version if now is None else now.status.agent_version,
             "clock": None if now is None else now.status.clock,
@@ -121,7 +169,7 @@ class FleetPages:
         """A token for one box, shown once: this page is not kept anywhere."""
         form = await request.post()
         node, days = str(form.get("node", "")), str(form.get("days", ""))
-        known = self._on.board.fleet.inventory.nodes.get(node)
+        known = self._nodes().get(node)
         if known is None or days not in [str(one) for one in DAYS]:
             raise Refused(HTTPStatus.BAD_REQUEST, f"no node {node!r}, or no such number of days")
         token = str(
@@ -180,13 +228,16 @@ def _qr(token: str) -> Markup:
     return Markup(out.getvalue().decode())
 
 
-def _done(request: web.Request) -> tuple[str, str] | None:
-    """What was just done, as the address says: words are chosen from a closed set."""
-    done = request.query.get("done", "")
-    return (done, request.query.get("of", "")) if done in ("approved", "revoked") else None
+def _row(node: Node, boxes: list[dict[str, Any]]) -> _Row:
+    box = next((one for one in boxes if not one["revoked"]), None)
+    if box is None:
+        return _Row(node, None, Standing.NONE)
+    if box["waiting"]:
+        return _Row(node, box, Standing.WAITING)
+    return _Row(node, box, Standing.HEARD if box["heard"] else Standing.SILENT)
 
 
 def _back(done: str, node: str) -> web.Response:
     there = web.Response(status=HTTPStatus.SEE_OTHER)
-    there.headers["Location"] = f"/fleet?done={done}&of={node}"
+    there.headers["Location"] = f"/fleet/{node}?done={done}"
     return there

@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,7 @@ class Texts:
         """With the language's signs; a dash for what is not known."""
         if value is None:
             return "–"
-        form = "#,##0" + ("." + "0" * digits if digits else "")
-        return str(format_decimal(value, form, locale=self.language.value))
+        return _decimal(value, digits, self.language.value)
 
     def share(self, value: float | None, digits: int = 2) -> str:
         """A ratio in percent."""
@@ -114,6 +114,13 @@ class Texts:
         """Such as November 2026."""
         at = datetime(year, number, 1, tzinfo=UTC)
         return str(format_datetime(at, "MMMM yyyy", locale=self.language.value))
+
+
+@lru_cache(maxsize=16_384)
+def _decimal(value: float, digits: int, language: str) -> str:
+    """Kept, because a month of a thousand links is thousands of numbers, and most are alike."""
+    form = "#,##0" + ("." + "0" * digits if digits else "")
+    return str(format_decimal(value, form, locale=language))
 
 
 def tz(zone: Zone) -> timezone:

@@ -40,6 +40,7 @@ from collector.web.month_pages import Document, MonthPages
 from collector.web.operate_pages import OperatePages
 from collector.web.orders import OrderEndpoints
 from collector.web.pages import Pages
+from collector.web.proxied import behind
 from collector.web.render import Renderer
 from collector.web.runbooks import RunbookPages
 from collector.web.static import StaticFiles
@@ -88,8 +89,11 @@ class Served:
 
 def application(of: Served) -> web.Application:
     """Behind the guard, which lets through what its caller may ask."""
-    app = web.Application(client_max_size=MAX_BATCH_BYTES, middlewares=[of.guard.middleware])
     settings, static = of.located.settings, StaticFiles()
+    app = web.Application(
+        client_max_size=MAX_BATCH_BYTES,
+        middlewares=[behind(settings.http.trusted), of.guard.middleware],
+    )
     renderer = Renderer(static, of.clock)
     of.guard.problem = renderer.problem
     house = House(settings.https, lambda: of.answers.zone(None))
@@ -131,6 +135,7 @@ def _boxes(of: Served) -> Boxes:
         ledger=of.ledger,
         identity=of.desk.identity,
         public_url=of.located.settings.public_url,
+        zone=lambda: of.answers.zone(None),
         changed=of.agents_changed,
     )
 

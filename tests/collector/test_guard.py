@@ -151,6 +151,39 @@ async def test_wrong_passwords_are_noted_and_soon_have_to_wait(tmp_path: Path) -
         assert deeds[0] is Deed.LOGIN
 
 
+async def test_a_trusted_proxy_says_who_guesses(tmp_path: Path) -> None:
+    here = {"host": "127.0.0.1", "port": 0, "trusted_proxies": ["127.0.0.0/8"]}
+    settings_in(tmp_path, http=here)
+    async with browsing(tmp_path, Role.VIEWER, clock=later()) as (hub, browser):
+
+        async def tries(asks: str, password: str) -> Reply:
+            headers = {"X-Forwarded-For": asks, "X-Forwarded-Proto": "https"}
+            data = await browser.form("/login", name="viewer", password=password)
+            return await browser.ask("POST", "/login", data=data, headers=headers)
+
+        for _ in range(4):
+            # What the guesser writes stands before what the proxy appends, and is not believed.
+            assert (await tries("198.51.100.7, 203.0.113.9", "not it")).status == 401
+        assert (await tries("203.0.113.9", PASSWORD)).status == 429
+        let_in = await tries("203.0.113.9, 198.51.100.7", PASSWORD)
+        assert let_in.status == 303
+        assert let_in.headers["Set-Cookie"].startswith("__Host-pantau=")
+        told = hub.collector.access.actions(20)
+        assert [one.address for one in told if one.deed is Deed.LOGIN] == ["198.51.100.7"]
+        assert {one.address for one in told if one.deed is Deed.LOGIN_FAILED} == {"203.0.113.9"}
+
+
+async def test_a_stranger_does_not_say_who_asks(tmp_path: Path) -> None:
+    settings_in(tmp_path, http={"host": "127.0.0.1", "port": 0, "trusted_proxies": ["192.0.2.1"]})
+    async with browsing(tmp_path, Role.VIEWER, clock=later()) as (hub, browser):
+        for k in range(5):
+            data = await browser.form("/login", name="viewer", password="not it")
+            headers = {"X-Forwarded-For": f"203.0.113.{k}"}
+            last = await browser.ask("POST", "/login", data=data, headers=headers)
+        assert last.status == 429
+        assert {one.address for one in hub.collector.access.actions(9)} <= {"127.0.0.1", ""}
+
+
 async def test_a_disabled_account_is_out_at_once(tmp_path: Path) -> None:
     async with browsing(tmp_path, Role.VIEWER, Role.OPERATOR) as (hub, browser):
         await browser.login("viewer")

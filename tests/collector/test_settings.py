@@ -71,6 +71,11 @@ def test_tests_that_will_not_happen_are_a_note(folder: Path) -> None:
         ("collector_unknown_key", "Object contains unknown field `silence_after`"),
         ("collector_missing_data_dir", "Object missing required field `data_dir`"),
         ("collector_port", "http.port: Expected `int` <= 65535"),
+        (
+            "collector_proxies",
+            "http: trusted_proxies: '192.0.2.1/24': expected an address or a network such as"
+            " 192.0.2.0/24, without host bits",
+        ),
         ("collector_zero_silence", "silence_after_s: Expected `float` > 0.0"),
         ("collector_cert_alone", "http: cert_file and key_file go together"),
         ("collector_no_cert_file", "http: no file {folder}/hub.pem"),

@@ -391,15 +391,16 @@ class District:
         box = self.boxes[site.node]
         lost = sum(chance.random() < site.loss_up + site.loss_down for _ in range(10))
         seen = reported(site.link, lost=lost, rtt_ms=site.rtt_ms * (1 + chance.random() / 9))
+        boot_ns = self.clock.boot_ns() + 1_000 * NS
         status = box.status(
             targets=(seen,),
             wall_ns=self.clock.wall_ns(),
-            boot_ns=1_000 * NS,
+            boot_ns=boot_ns,
             spool=SpoolStatus(
                 batches_waiting=1,
                 bytes_used=8192,
                 bytes_cap=1 << 28,
-                oldest_boot_ns=955 * NS,
+                oldest_boot_ns=boot_ns - 45 * NS,
             ),
         )
         now = self.clock.boot_ns(), self.clock.wall_ns()

@@ -124,7 +124,9 @@ def test_a_node_is_invited_by_a_token_and_its_code(visit: Visit, district: Distr
     expect(row).to_contain_text("terdengar")
     expect(row).to_contain_text("0.1.0")
     expect(row).to_contain_text("45 dtk")  # the oldest evidence that waits
-    row.locator("button:has-text('Undang')").click()
+    row.locator("a").click()
+    expect(page.locator("main")).to_contain_text("terdengar")
+    page.locator("button:has-text('Undang')").click()
     text = page.locator("#token").inner_text()
     made = token.parse(text)
     kept = district.collector.ledger.token(made.token_id)
@@ -138,13 +140,16 @@ def test_a_node_is_invited_by_a_token_and_its_code(visit: Visit, district: Distr
 
 
 def test_an_agent_is_revoked_once(visit: Visit, district: District) -> None:
-    page = visit("operator").go("/fleet")
-    row = page.locator("tbody tr", has_text="desa-jahat").first
-    row.locator("summary").click()
-    row.locator("button.danger").click()
+    visitor = visit("operator")
+    page = visitor.go("/fleet/desa-jahat")
+    page.locator(".box summary").click()
+    page.locator(".box button.danger").click()
     expect(page.locator(".good")).to_contain_text("Dicabut: desa-jahat")
-    bare = page.locator("tbody tr", has_text="desa-jahat").first
-    expect(bare).to_contain_text("belum ada perangkat")
+    expect(page.locator(".box .badge")).to_have_text("dicabut")
+    assert page.locator(".box button").count() == 0
+    page = visitor.go("/fleet?only=none")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tbody tr")).to_contain_text("desa-jahat")
     agent = district.boxes["desa-jahat"].agent_id
     kept = {one.agent_id: one for one in district.collector.ledger.agents()}
     assert kept[agent].revoked_wall_ns is not None
@@ -158,8 +163,10 @@ def test_others_see_and_do_nothing(visit: Visit, district: District, role: str) 
     page = visitor.go("/operate")
     expect(page.locator("h2").first).to_be_visible()
     assert page.locator("main form, main button").count() == 0
-    page = visitor.go("/fleet")
-    assert page.locator("main form, main button").count() == 0
+    for path in ("/fleet", "/fleet/desa-satu"):
+        page = visitor.go(path)
+        expect(page.locator("h1")).to_be_visible()
+        assert page.locator("main form, main button").count() == 0
     log = page.locator("nav a[href='/log']")
     assert log.count() == (1 if role == "auditor" else 0)
     # What the page does not offer, the collector does not take either.
@@ -215,7 +222,7 @@ def test_a_month_is_met_breached_or_undecided(visit: Visit) -> None:
 
 def test_nothing_serious_by_ear(visit: Visit) -> None:
     visitor = visit("operator", bypass_csp=True)
-    for path in ("/operate", "/fleet", "/months", "/audits", "/log", "/login"):
+    for path in ("/operate", "/fleet", "/fleet/desa-satu", "/months", "/audits", "/log", "/login"):
         page = visitor.go(path)
         for closed in page.locator("main > section > details > summary").all():
             closed.click()
@@ -224,6 +231,6 @@ def test_nothing_serious_by_ear(visit: Visit) -> None:
 
 def test_a_phone_needs_no_sideways_scrolling(visit: Visit) -> None:
     visitor = visit("operator", viewport={"width": 360, "height": 740})
-    for path in ("/operate", "/fleet", "/months", "/audits", "/log"):
+    for path in ("/operate", "/fleet", "/fleet/desa-satu", "/months", "/audits", "/log"):
         page = visitor.go(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
