@@ -1,4 +1,4 @@
-"""A test that an operator orders on the page: browser, collector, agent and emulated link are real."""
+"""A test ordered on the page: browser, collector, agent and emulated link are real."""
 
 import re
 import shutil
