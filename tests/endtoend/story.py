@@ -48,7 +48,7 @@ def tell(stage: District) -> Story:
     truths = faults.truths()
     last_s = max(one.end_s for one in truths)
     stage.wait_for(
-        "all judged", 180, lambda: _judged_s(stage) > last_s + SETTLED_AFTER_S, every_s=5.0
+        "all judged", 300, lambda: _judged_s(stage) > last_s + SETTLED_AFTER_S, every_s=5.0
     )
     outages = _settled(stage, began_s, ended_s)
     links = [place.link for place in stage.places.values()]

@@ -9,7 +9,7 @@ from tests.endtoend.faults import PLACES
 from tests.endtoend.story import Story, staged, tell
 from tests.endtoend.verdicts import EDGE_S, table, unsaid
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(480), needs_snmpd]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(660), needs_snmpd]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.lab,
     pytest.mark.prometheus,
     pytest.mark.alertmanager,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(420),
 ]
 PLACES = tuple(
     Place(name=f"{pop[0]}{k}", pop=pop) for pop in ("utara", "selatan") for k in (1, 2, 3)
@@ -78,7 +78,7 @@ class Night:
             *("maintenance", "add", "--link", link, "--from", start, "--to", end),
             *("--announced", told, "--approved-by", "Diskominfo", "--reason", "ganti router"),
         )
-        self.stage.wait_for("a silence", 30, lambda: self.at.silences("active") == 1)
+        self.stage.wait_for("a silence", 60, lambda: self.at.silences("active") == 1)
 
     def _told(self, status: str) -> set[tuple[str, str]]:
         return {what for one in self.at.messages() if one.status == status for what in one.what}
@@ -92,7 +92,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         stage.write(began, alertmanager={"url": ALERTMANAGER, "every_s": 2})
         stage.start()
         with noc(stage, folder / "desk", brisk=True) as at:
-            stage.wait_for("Prometheus sees all", 25, lambda: at.sees(len(PLACES)))
+            stage.wait_for("Prometheus sees all", 60, lambda: at.sees(len(PLACES)))
             one = Night(stage, at)
             one.pass_by()
             yield one
