@@ -98,6 +98,12 @@ def test_a_collector_killed_at_random_instants_loses_nothing_it_acknowledged(
 def test_both_stop_in_order_within_five_seconds_and_nothing_is_left_in_memory(
     system: Any,
 ) -> None:
+    # A busy machine takes a while to start them.
+    wait_for(
+        lambda: bool(system.metric("pantau_link_state", state="up") == 1),
+        20,
+        lambda: str(system.log("agent")),
+    )
     time.sleep(2.0)
     began = time.monotonic()
     assert system.stop_agent() == 0
