@@ -253,6 +253,9 @@ class DerivedStore:
                 "UPDATE meta SET value=? WHERE key='derived_batch'",
                 (derived[-1].unread.batch_id.to_bytes(8, "big"),),
             )
+        self._changed.update(
+            (link, sample.at_s // HOUR_S) for one in derived for link, sample in one.samples
+        )
 
     def _keep(self, db: apsw.Connection, one: Derived) -> None:
         batch_id, batch, _, placement = one.unread

@@ -28,8 +28,9 @@ from collector.ledger.derived import DerivedStore
 from collector.ledger.derived_schema import LifeRow
 from collector.ledger.outages import SETTLED_AFTER_S, Lane, OutageStore, Revision
 from collector.ledger.sqlite import SqliteLedger
-from collector.settle.calm import QUARTER_S, Calms
+from collector.settle.calm import QUARTER_S
 from collector.settle.gather import Clocks, Subject, gather, lives_of, loaded_of, strip_of
+from collector.settle.others import Asked, Others
 from collector.settle.reach import Reached, Reaches
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,9 @@ class Judge:
         """`reaches` says how far each link's evidence is whole; by default the ledger does."""
         self._ledger, self._derived, self._kept, self._world = ledger, derived, kept, world
         self._reaches: Reached = Reaches(ledger, derived) if reaches is None else reaches
-        self._calms = Calms(derived)
+        self._others = Others(derived)
+        self._spoken: tuple[Mapping[str, Known], dict[bytes, list[str]]] = {}, {}
+        """The links whose node an agent ever spoke for, of a world."""
         self._look: set[str] = set()
         """Links to look at although nothing of them waits."""
         self._looked: tuple[Mapping[str, Known], int] = {}, 0
@@ -117,8 +120,9 @@ class Judge:
         turn = _Round(self._world(), Clocks(self._derived), now_s, self._turns)
         changed = self._derived.changed_hours()
         self._moved |= dict.fromkeys((link for link, _ in changed), self._turns)
-        self._moved |= dict.fromkeys(self._reaches.forget(changed), self._turns)
-        self._calms.forget(changed)
+        spoke = self._reaches.forget(changed)
+        self._moved |= dict.fromkeys(spoke, self._turns)
+        self._others.forget(changed, self._links_of(turn.world, spoke))
         self._for_peers -= {link for link, _ in changed}
         waiting = self._derived.rejudge()
         self._look_around(turn)
@@ -146,9 +150,19 @@ class Judge:
         world, looked_s = self._looked
         if turn.world is not world or turn.now_s >= looked_s + LOOK_EVERY_S:
             self._reaches.forget_all()
+            self._others.forget_all()
             self._all_moved = self._turns
             self._look |= turn.world.keys()
             self._looked = turn.world, turn.now_s
+
+    def _links_of(self, world: Mapping[str, Known], agents: Iterable[bytes]) -> list[str]:
+        if self._spoken[0] is not world:
+            spoken: dict[bytes, list[str]] = {}
+            for link, known in world.items():
+                for agent in known.agents:
+                    spoken.setdefault(agent.agent_id, []).append(link)
+            self._spoken = world, spoken
+        return [link for agent in agents for link in self._spoken[1].get(agent, ())]
 
     # --- what to judge --------------------------------------------------------------------
 
@@ -312,13 +326,13 @@ class Judge:
             return None
         near = Span(window.start_s, min(window.end_s, frontier))
         terms = _parts(turn.world[link], near)[0].terms
-        if not hub_off:
-            pop, rule = turn.world[link].pop, terms.unavailability
-            quiet = self._calms.observed(link, pop, near, rule)
-            if quiet is not None:
-                return quiet
-        seen = self._seen(turn, link, terms, near, near)
-        return observe(seen.evidence, seen.runs)
+
+        def look() -> Observed:
+            seen = self._seen(turn, link, terms, near, near)
+            return observe(seen.evidence, seen.runs)
+
+        asked = Asked(near, terms.unavailability, hub_off)
+        return self._others.observed(link, turn.world[link].pop, asked, look)
 
     def _evidence(self, turn: _Round, link: str, window: Span, event: Span) -> Evidence:
         """All of a window; of clocks, how wrong they were at the event."""
