@@ -34,6 +34,7 @@ from collector.recent import Recent
 from collector.reflector import Reflector, ReflectorSettings
 from collector.report.gather import AuditMaker
 from collector.report.service import AuditService
+from collector.rewinds import Rewinds
 from collector.roster import Roster
 from collector.sessions import SessionTable
 from collector.settings import Located
@@ -146,6 +147,7 @@ class Collector:
             clock=clock,
             counters=self.counters,
             slots=self.slots,
+            rewinds=Rewinds(self.ledger),
             catchup_bytes_per_s=settings.limits.catchup_bytes_per_s,
         )
         gathering = Gathering(

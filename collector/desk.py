@@ -6,7 +6,7 @@ Every refusal passes here once: counted, and logged as one line that says whose 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -17,8 +17,9 @@ from collector.counters import Counters
 from collector.enrol import enrol
 from collector.identity import Identity
 from collector.ingest import Ingest
-from collector.ledger import Agent, Ledger, LedgerError
+from collector.ledger import Ledger, LedgerError
 from collector.reading import Scope
+from collector.rewinds import Rewinds
 from collector.roster import Roster
 from collector.slot_desk import SlotDesk
 from runtime.clock import SECOND, Clock
@@ -49,12 +50,7 @@ class Desk:
     counters: Counters
     slots: SlotDesk
     catchup_bytes_per_s: int | None
-    asked_to_rewind: set[bytes] = field(default_factory=set)
-    short: set[bytes] = field(default_factory=set)
-    """Agents of which more is missing than waits, by their last status."""
-    short_at: dict[bytes, tuple[str, int] | None] = field(default_factory=dict)
-    """What each held last when it was asked to send again for that."""
-    """Agents that were told to send again and have not yet: said once each."""
+    rewinds: Rewinds
 
     async def exchange(self, what: str, caller: Caller, data: bytes) -> bytes:
         """The answer to one message. Raises WireError, after counting and logging it."""
@@ -133,49 +129,12 @@ class Desk:
                 nonce=status.nonce,
                 received_wall_ns=received_wall_ns,
                 policy=None if status.policy_digest == digest else policy,
-                rewind=await self._lost(agent, status),
+                rewind=await self.rewinds.wanted(agent, status),
                 catchup_bytes_per_s=self.catchup_bytes_per_s,
                 orders=self.slots.orders_for(agent.node) if revision >= 2 else (),
             ),
             self.identity.signing,
         )
-
-    async def _lost(self, agent: Agent, status: Status) -> bool:
-        """Whether the agent holds a receipt for a batch that is not here: an older backup."""
-        if status.last_acked is None:
-            return False
-        epoch, seq = status.last_acked
-        held = await asyncio.to_thread(self.ledger.holds, agent.agent_id, bytes.fromhex(epoch), seq)
-        if held:
-            self.asked_to_rewind.discard(agent.agent_id)
-            return await asyncio.to_thread(self._short, agent, status)
-        if agent.agent_id not in self.asked_to_rewind:
-            self.asked_to_rewind.add(agent.agent_id)
-            self._say(agent, "holds receipts that this ledger does not know")
-        return True
-
-    def _short(self, agent: Agent, status: Status) -> bool:
-        """Whether more is missing here than waits there, twice in a row: it was acknowledged, lost,
-        and newer batches came before the agent's next status.
-
-        Asked for once a life of the collector, until the agent was heard to go back: batches that
-        nobody has any more are missing for ever.
-        """
-        head, waiting = self.ledger.head(agent.agent_id), status.spool
-        missing = 0 if head is None else head.missing
-        if missing <= waiting.batches_waiting + waiting.refused:
-            self.short.discard(agent.agent_id)
-            return False
-        if agent.agent_id not in self.short:
-            self.short.add(agent.agent_id)
-            return False
-        asked = self.short_at.setdefault(agent.agent_id, status.last_acked)
-        if asked == status.last_acked:
-            self._say(agent, f"has delivered all, and {missing} of its batches are missing")
-        return asked == status.last_acked
-
-    def _say(self, agent: Agent, what: str) -> None:
-        log.warning("agent %s %s: it is asked to send again", agent.agent_id.hex(), what)
 
 
 def _own_tests(scope: Scope, told: ThroughputStatus) -> ThroughputStatus:

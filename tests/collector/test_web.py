@@ -133,7 +133,7 @@ async def test_an_agent_that_holds_receipts_unknown_here_is_asked_to_send_again(
 
 
 async def test_an_agent_whose_lost_batches_lie_behind_newer_ones_is_asked_to_send_again(
-    scene: Scene,
+    scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As after a backup was brought back, where a fresh batch came before the first status."""
     box, epoch = scene.box, scene.box.epoch.hex()
@@ -160,6 +160,8 @@ async def test_an_agent_whose_lost_batches_lie_behind_newer_ones_is_asked_to_sen
     after = (epoch, newest[1] - 1)
     for _ in range(3):
         assert not (await scene.hub.tell(box, status(0, after))).rewind
+    told = [one for one in caplog.records if "batches are missing" in one.getMessage()]
+    assert len(told) == 1
 
 
 async def test_names_of_links_that_nobody_knows_are_not_remembered(scene: Scene) -> None:
