@@ -193,6 +193,21 @@ def invite(config: Path, node: str, days: float) -> None:
 @main.command()
 @CONFIG
 @JSON
+@click.option("--withdraw", metavar="ID", help="Let this one expire now: others saw the token.")
+def invitations(config: Path, as_json: bool, withdraw: str | None) -> None:
+    """List join tokens that a box could still use, or withdraw one."""
+    from collector import tables
+    from collector.ledger import LedgerError
+
+    try:
+        tables.invitations(config, as_json=as_json, withdraw=withdraw)
+    except (SettingsError, LedgerError, OSError, ValueError) as error:
+        fail(error)
+
+
+@main.command()
+@CONFIG
+@JSON
 @click.option("--revoke", metavar="AGENT", help="Refuse this agent (its id) from now on.")
 @click.option(
     "--approve", metavar="AGENT", help="Let this agent speak, where approve_agents is set."

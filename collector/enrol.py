@@ -32,7 +32,8 @@ def _check(ledger: Ledger, request: Enrol, now_wall_ns: int) -> TokenRow:
         raise WireError(Refusal.BAD_TOKEN, f"token {request.token_id} is not ours")
     if row.used_by is None and now_wall_ns > row.expires_wall_ns:
         raise WireError(
-            Refusal.EXPIRED_TOKEN, f"token {request.token_id} for node {row.node} has expired"
+            Refusal.EXPIRED_TOKEN,
+            f"token {request.token_id} for node {row.node} has expired, or was withdrawn",
         )
     return row
 

@@ -39,10 +39,10 @@ def agents(config: Path, *, as_json: bool, revoke: str | None, approve: str | No
         approvals = Approvals(ledger, asked=located.settings.approve_agents)
         if approve is not None:
             now = SystemClock().wall_ns()
-            if not approvals.approve(_agent_id(approve), os_user(), now):
+            if not approvals.approve(_id(approve, "agent"), os_user(), now):
                 raise ValueError(f"no agent {approve} that waits for approval; see `agents`")
         waiting = approvals.waiting(ledger.agents())
-        if revoke is not None and not ledger.revoke(_agent_id(revoke), SystemClock().wall_ns()):
+        if revoke is not None and not ledger.revoke(_id(revoke, "agent"), SystemClock().wall_ns()):
             raise ValueError(f"no agent {revoke} that could be revoked; see `agents`")
         rows = [
             {
@@ -61,11 +61,38 @@ def agents(config: Path, *, as_json: bool, revoke: str | None, approve: str | No
     show(rows, as_json=as_json)
 
 
-def _agent_id(text: str) -> bytes:
+def invitations(config: Path, *, as_json: bool, withdraw: str | None) -> None:
+    """Print the join tokens that a box could still use; with `withdraw`, end that one first.
+
+    Raises SettingsError or ValueError.
+    """
+    located, now = read(config), SystemClock().wall_ns()
+    ledger = SqliteLedger(located.data_dir / "ledger.db")
+    try:
+        if withdraw is not None and not ledger.withdraw(_id(withdraw, "invitation"), now):
+            raise ValueError(
+                f"no invitation {withdraw} that is open; see `invitations`, and `agents` if a box"
+                " has joined with it"
+            )
+        rows = [
+            {
+                "invitation": one.token_id.hex(),
+                "node": one.node,
+                "made_s": one.created_wall_ns / 1e9,
+                "expires_s": one.expires_wall_ns / 1e9,
+            }
+            for one in ledger.open_tokens(now)
+        ]
+    finally:
+        ledger.close()
+    show(rows, as_json=as_json)
+
+
+def _id(text: str, what: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError as error:
-        raise ValueError(f"agent {text!r}: expected 32 hex digits, see `agents`") from error
+        raise ValueError(f"{what} {text!r}: expected 32 hex digits, see `{what}s`") from error
 
 
 def fetch(url: str, path: str, token: str | None = None) -> list[dict[str, Any]]:

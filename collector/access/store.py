@@ -85,6 +85,7 @@ class Deed(StrEnum):
     EXPERIMENT_ADD = "experiment_add"
     EXPERIMENT_STOP = "experiment_stop"
     INVITE = "invite"
+    WITHDRAW = "withdraw"
     APPROVE = "approve"
     REVOKE = "revoke"
     RELOAD = "reload"

@@ -82,6 +82,9 @@ class Observed(NamedTuple):
     anchors_asked: bool
     power: tuple[Span, ...]
     """Proved cuts of the site's power."""
+    reached: tuple[Span, ...]
+    """Where something was known of it and the hub was not lost. Of each link once, because a loss
+    of the hub is weighed against all links for every link that it hit."""
     before_cpe: tuple[int, ...] = ()
     """Starts of the runs in which the node lost its own CPE: they are no part of a CORE event."""
 
@@ -122,13 +125,13 @@ def observe(evidence: Evidence, runs: Sequence[Run]) -> Observed:
     asked = sights.believed(View.GATEWAY)
     whole = Span(sights.start_s, sights.end_s)
     believed = sights.believed(View.ANCHOR)
+    hub_lost = sights.lost(View.HUB, whole)
     return Observed(
         evidence.link,
         evidence.pop,
         tuple(runs),
         tuple(
-            HubLoss(*span, believed and sights.count(View.ANCHOR, span).silent)
-            for span in sights.lost(View.HUB, whole)
+            HubLoss(*span, believed and sights.count(View.ANCHOR, span).silent) for span in hub_lost
         ),
         tuple(sights.lost(View.ANCHOR, whole)) if believed else (),
         believed,
@@ -137,6 +140,7 @@ def observe(evidence: Evidence, runs: Sequence[Run]) -> Observed:
             for run in runs
             if run.state is State.UNKNOWN and (cut := site.cut(Span(run.start_s, run.end_s)))
         ),
+        tuple(_between(runs, hub_lost)),
         tuple(
             run.start_s
             for run in runs
@@ -339,11 +343,7 @@ def _together(
 def _hub_events(links: Sequence[Observed]) -> tuple[Event, ...]:
     if sum(bool(one.hub_lost) for one in links) < FEWEST:
         return ()
-    reached = _Steps(
-        span
-        for one in links
-        for span in _between(one.runs, [Span(loss[0], loss[1]) for loss in one.hub_lost])
-    )
+    reached = _Steps(span for one in links for span in one.reached)
     with_anchors = {
         (one.link, loss.start_s): loss.anchors_lost for one in links for loss in one.hub_lost
     }

@@ -172,6 +172,14 @@ class Ledger(Protocol):
         """The token of this id."""
         ...
 
+    def open_tokens(self, wall_ns: int) -> list[TokenRow]:
+        """Tokens that a box could still join with, the newest first."""
+        ...
+
+    def withdraw(self, token_id: bytes, wall_ns: int) -> bool:
+        """Let a token expire now; False if no box could join with it anyway."""
+        ...
+
     def enrol(self, token_id: bytes, agent: Agent) -> Agent:
         """Use the token for this agent; a repeat by the same key returns the first answer.
 

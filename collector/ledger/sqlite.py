@@ -137,6 +137,25 @@ class SqliteLedger:
         rows = self.rows("SELECT * FROM token WHERE token_id=?", (token_id,))
         return TokenRow(*rows[0]) if rows else None
 
+    def open_tokens(self, wall_ns: int) -> list[TokenRow]:
+        """Tokens that a box could still join with, the newest first."""
+        rows = self.rows(
+            "SELECT * FROM token WHERE used_by IS NULL AND expires_wall_ns>=?"
+            " ORDER BY created_wall_ns DESC, token_id",
+            (wall_ns,),
+        )
+        return [TokenRow(*row) for row in rows]
+
+    def withdraw(self, token_id: bytes, wall_ns: int) -> bool:
+        """Let a token expire now; False if no box could join with it anyway."""
+        with self.transaction():
+            self._db.execute(
+                "UPDATE token SET expires_wall_ns=? WHERE token_id=? AND used_by IS NULL"
+                " AND expires_wall_ns>=?",
+                (wall_ns - 1, token_id, wall_ns),
+            )
+            return bool(self._db.changes())
+
     def enrol(self, token_id: bytes, agent: Agent) -> Agent:
         """Use the token for this agent; a repeat by the same key returns the first answer."""
         with self.transaction():

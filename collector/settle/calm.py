@@ -122,4 +122,5 @@ class Calms:
         believed = ok > 0 and ok >= lost
         if not believed and ok + unsure > 0:
             return None
-        return Observed(link, pop, (Run(start_s, end_s, State.UP),), (), (), believed, ())
+        run = (Run(start_s, end_s, State.UP),)
+        return Observed(link, pop, run, (), (), believed, (), (window,))

@@ -31,7 +31,7 @@ from runtime.clock import SECOND, Clock
 
 DAYS = (1, 14, 60)
 """How long an invitation may last."""
-DONE = ("approved", "revoked")
+DONE = ("approved", "revoked", "withdrawn")
 """What the address may say was just done."""
 FRESH_S = 60.0
 """A status older than this is told as a box that is not heard."""
@@ -93,6 +93,7 @@ class FleetPages:
             web.get("/fleet", self.fleet),
             web.get("/fleet/{node}", self.node),
             web.post("/fleet/invite", self.invite),
+            web.post("/fleet/withdraw", self.withdraw),
             web.post("/fleet/approve", self.approve),
             web.post("/fleet/revoke", self.revoke),
         ]
@@ -120,11 +121,21 @@ class FleetPages:
         if node is None:
             raise Refused(HTTPStatus.NOT_FOUND, f"no node {name!r}")
         links = self._on.board.fleet.inventory.links.values()
+        tokens = await asyncio.to_thread(self._on.ledger.open_tokens, self._clock.wall_ns())
         told = {
             "node": node,
             "links": [one for one in links if one.node == node.id],
             "boxes": self._held().get(node.id, []),
             "days": DAYS,
+            "invitations": [
+                {
+                    "id": one.token_id.hex(),
+                    "made_s": one.created_wall_ns / SECOND,
+                    "expires_s": one.expires_wall_ns / SECOND,
+                }
+                for one in tokens
+                if one.node == node.id
+            ],
             "done": done if (done := request.query.get("done")) in DONE else None,
             "zone": self._on.zone(),
         }
@@ -187,6 +198,18 @@ class FleetPages:
         told = {"node": known, "days": int(days), "token": token, "url": url, "qr": _qr(token)}
         return await self._renderer.page(request, "invited.html", told)
 
+    async def withdraw(self, request: web.Request) -> web.Response:
+        """Let a token expire that no box has used."""
+        text = str((await request.post()).get("token", ""))
+        row = await asyncio.to_thread(self._on.ledger.token, _id(text, "token"))
+        if row is None:
+            raise Refused(HTTPStatus.NOT_FOUND, f"no token {text[:64]!r}")
+        now = self._clock.wall_ns()
+        if not await asyncio.to_thread(self._on.ledger.withdraw, row.token_id, now):
+            raise Refused(HTTPStatus.CONFLICT, "this token was used already, or has expired")
+        await self._guard.note(request, Deed.WITHDRAW, row.node, row.token_id.hex())
+        return _back("withdrawn", row.node)
+
     async def approve(self, request: web.Request) -> web.Response:
         """Let an agent speak that waits."""
         agent = await self._agent(request)
@@ -210,13 +233,17 @@ class FleetPages:
 
     async def _agent(self, request: web.Request) -> Agent:
         text = str((await request.post()).get("agent", ""))
-        try:
-            found = self._on.roster.get(bytes.fromhex(text))
-        except ValueError:
-            found = None
+        found = self._on.roster.get(_id(text, "agent"))
         if found is None:
             raise Refused(HTTPStatus.NOT_FOUND, f"no agent {text[:64]!r}")
         return found
+
+
+def _id(text: str, what: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise Refused(HTTPStatus.NOT_FOUND, f"no {what} {text[:64]!r}") from error
 
 
 def _qr(token: str) -> Markup:

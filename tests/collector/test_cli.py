@@ -78,6 +78,16 @@ async def test_links_are_listed_as_the_running_collector_knows_them(tmp_path: Pa
     assert "l1" in table.stdout and "down" in table.stdout
 
 
+def test_an_invitation_is_listed_until_it_is_withdrawn(tmp_path: Path) -> None:
+    file = settings_in(tmp_path)
+    made = token.parse(run(file, "invite", "n1").stdout.splitlines()[-1])
+    (listed,) = json.loads(run(file, "invitations", "--json").stdout)
+    assert (listed["invitation"], listed["node"]) == (made.token_id.hex(), "n1")
+    assert listed["expires_s"] > listed["made_s"]
+    gone = run(file, "invitations", "--json", "--withdraw", made.token_id.hex())
+    assert json.loads(gone.stdout) == []
+
+
 def test_agents_are_a_table_for_people(tmp_path: Path) -> None:
     file = settings_in(tmp_path)
     enrol_in(tmp_path, Box())
@@ -89,6 +99,12 @@ def test_agents_are_a_table_for_people(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "options", "said"),
     [
+        (
+            "invitations",
+            ["--withdraw", "xyz"],
+            "invitation 'xyz': expected 32 hex digits, see `invitations`",
+        ),
+        ("invitations", ["--withdraw", "00" * 16], "no invitation " + "00" * 16 + " that is open"),
         ("agents", ["--revoke", "xyz"], "agent 'xyz': expected 32 hex digits, see `agents`"),
         ("agents", ["--revoke", "00" * 16], "no agent " + "00" * 16 + " that could be revoked"),
         ("links", ["--url", "http://127.0.0.1:9"], "no collector answers at http://127.0.0.1:9"),

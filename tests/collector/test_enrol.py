@@ -87,6 +87,19 @@ def test_a_token_expires_by_the_hubs_clock(hub: Hub) -> None:
     assert hub.refusal(data) is Refusal.EXPIRED_TOKEN
 
 
+def test_a_withdrawn_token_lets_nobody_in_and_a_used_one_cannot_be_withdrawn(hub: Hub) -> None:
+    used, kept, gone = hub.invite(), hub.invite("n2"), hub.invite()
+    now = hub.clock.wall_ns()
+    assert hub.ledger.withdraw(gone.token_id, now)
+    assert hub.refusal(request(gone, Box(2))) is Refusal.EXPIRED_TOKEN
+    enrol(hub.ledger, hub.clock, request(used, Box(1)))
+    assert [one.token_id for one in hub.ledger.open_tokens(now)] == [kept.token_id]
+    for token_id in (used.token_id, gone.token_id, b"?" * 16):
+        assert not hub.ledger.withdraw(token_id, now)
+    # The first to use it may ask again, whatever became of the token since.
+    enrol(hub.ledger, hub.clock, request(used, Box(1)))
+
+
 def test_an_unknown_token_and_a_wrong_secret_are_told_alike(hub: Hub) -> None:
     token = hub.invite()
     stranger = Ed25519PrivateKey.generate()

@@ -20,7 +20,8 @@ from tests.collector.audit.scene import UP, cpe, life, shows
 
 
 def observed(link: str, *runs: Run, pop: str = "X", power: tuple[Span, ...] = ()) -> Observed:
-    return Observed(link, pop, runs, (), (), True, power)
+    whole = (Span(runs[0].start_s, runs[-1].end_s),)
+    return Observed(link, pop, runs, (), (), True, power, whole)
 
 
 def went_down(link: str, at_s: int, *, pop: str = "X") -> Observed:

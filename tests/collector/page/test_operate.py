@@ -139,6 +139,21 @@ def test_a_node_is_invited_by_a_token_and_its_code(visit: Visit, district: Distr
     assert text.split(".")[2] not in repr(log)  # the secret is noted nowhere
 
 
+def test_an_invitation_that_others_saw_is_withdrawn(visit: Visit, district: District) -> None:
+    page = visit("operator").go("/fleet/desa-dua")
+    page.locator("button:has-text('Undang')").click()
+    made = token.parse(page.locator("#token").inner_text())
+    page.click("main a:has-text('Desa Dua')")
+    row = page.locator("tr", has_text=made.token_id.hex())
+    expect(row).to_contain_text("berlaku")
+    row.locator("button").click()
+    expect(page.locator(".good")).to_contain_text("Ditarik: desa-dua")
+    assert page.locator("tr", has_text=made.token_id.hex()).count() == 0
+    kept = district.collector.ledger.token(made.token_id)
+    assert kept is not None and kept.expires_wall_ns < district.clock.wall_ns()
+    assert ("operator", Deed.WITHDRAW) in deeds(district)
+
+
 def test_an_agent_is_revoked_once(visit: Visit, district: District) -> None:
     visitor = visit("operator")
     page = visitor.go("/fleet/desa-jahat")
@@ -176,6 +191,7 @@ def test_others_see_and_do_nothing(visit: Visit, district: District, role: str) 
         "/operate/maintenance",
         "/operate/maintenance/cancel",
         "/fleet/invite",
+        "/fleet/withdraw",
         "/fleet/approve",
         "/fleet/revoke",
         "/api/v1/orders",

@@ -33,7 +33,7 @@ class Looker:
         def look() -> Observed:
             self.looks.append(link)
             run = Run(start_s, start_s + 900, State.UP)
-            return Observed(link, "P", (run,), (), (), False, ())
+            return Observed(link, "P", (run,), (), (), False, (), ())
 
         return self.others.observed(link, "P", asked._replace(**changes), look)
 
