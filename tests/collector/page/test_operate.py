@@ -144,11 +144,11 @@ def test_an_invitation_that_others_saw_is_withdrawn(visit: Visit, district: Dist
     page.locator("button:has-text('Undang')").click()
     made = token.parse(page.locator("#token").inner_text())
     page.click("main a:has-text('Desa Dua')")
-    row = page.locator("tr", has_text=made.token_id.hex())
+    row = page.locator("li", has_text=made.token_id.hex())
     expect(row).to_contain_text("berlaku")
     row.locator("button").click()
     expect(page.locator(".good")).to_contain_text("Ditarik: desa-dua")
-    assert page.locator("tr", has_text=made.token_id.hex()).count() == 0
+    assert page.locator("li", has_text=made.token_id.hex()).count() == 0
     kept = district.collector.ledger.token(made.token_id)
     assert kept is not None and kept.expires_wall_ns < district.clock.wall_ns()
     assert ("operator", Deed.WITHDRAW) in deeds(district)
