@@ -13,6 +13,7 @@ from collector import contracts as promised
 from collector import identity as keys
 from collector import inventory
 from collector.access.store import AccessStore
+from collector.announced import AnnouncedService
 from collector.answers import Answers
 from collector.backfill.service import Backfill
 from collector.backfill.store import BackfillStore
@@ -116,7 +117,10 @@ class Collector:
             answers=self.answers,
             standing=self.board.standing,
         )
-        self._watch = Watch(kept, self.board, clock)
+        self._watch, self._announced = (
+            Watch(kept, self.board, clock),
+            AnnouncedService(self.ledger.registers, self._promised, self.board, clock),
+        )
         self.settling = SettleService(parts, fleet, self.roster, clock)
         self._committer = Committer(self.ledger, settings.limits.commit_queue)
         signer = ReceiptSigner(self.ledger.ledger_id, identity.signing)
@@ -355,6 +359,7 @@ class Collector:
                 "verdicts": self.judging.run,
                 "audits": self.auditing.run,
                 "watch": self._watch.run,
+                "announced": self._announced.run,
                 "last day": self.recent.run,
                 "feed": self.feed.run,
                 "tree": self.tree.service.run,

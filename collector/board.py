@@ -65,6 +65,8 @@ class Board:
         self.verdicts = VerdictSeries()
         self.lasting: dict[str, Outage] = {}
         """The provisional outages that last now, by link."""
+        self.announced: frozenset[str] = frozenset()
+        """Links that may be down with notice now."""
         self.heads: dict[bytes, Head] = {}
         self._warned: set[bytes] = set()
 
@@ -154,9 +156,12 @@ class Board:
         return "".join(m.page(part) for part in parts)
 
     def _looks(self, rows: Iterable[LinkRow]) -> list[Look]:
-        """Every link that was heard since the collector started, or is in an outage it knows of."""
+        """Every link that was heard since the collector started, or is in an outage it knows of;
+        without those that are being worked on, as announced."""
         looks = []
         for row in rows:
+            if row.link.id in self.announced:
+                continue
             outage = self.lasting.get(row.link.id)
             if row.view is not None or outage is not None:
                 since_s = None if outage is None else outage.start.at_s

@@ -19,7 +19,8 @@ from collector.metrics import Family, labels, sample
 POP_LINKS = Family(
     "pantau_pop_links",
     "gauge",
-    "Links of a point of presence that the hub has heard since it started.",
+    "Links of a point of presence that the hub has heard since it started, without those in a"
+    " maintenance window now.",
 )
 POP_LOST = Family(
     "pantau_pop_links_lost", "gauge", "Of these, links in an outage now: silent, or seen to lose."
