@@ -190,7 +190,7 @@ def user_file(user: str, auth: str, priv: str) -> str:
 
 def device(port: int, **changes: Any) -> Target:
     """A target that is that device's interface wan0."""
-    settings = {"port": port, "credentials": "v2c", "device_interface": "wan0", "timeout_s": 3.0}
+    settings = {"port": port, "credentials": "v2c", "device_interface": "wan0", "timeout_s": 8.0}
     return target(**{"name": "cpe", "probe": "snmp", **settings, **changes})
 
 

@@ -114,7 +114,7 @@ class Desk:
         """Wait until the worker can be asked."""
         name = "warm"
         stream = self.lab.recorder.open(
-            target(name, probe="snmp", port=free_udp_port(), credentials="v2c", timeout_s=10)
+            target(name, probe="snmp", port=free_udp_port(), credentials="v2c", timeout_s=30)
         )
         self.probe.add(stream)
         self.probe.send([(stream, stream.next_seq)])
@@ -280,7 +280,7 @@ async def test_wrong_v3_secrets_are_a_refusal_that_the_operator_hears_of(
     real: Snmpd, tmp_path: Path
 ) -> None:
     wanted = [
-        device(real.port, name=name, credentials=name, timeout_s=2.0) for name in (*REFUSED, "sha")
+        device(real.port, name=name, credentials=name, timeout_s=8.0) for name in (*REFUSED, "sha")
     ]
     async with desk(tmp_path) as one:
         for _ in range(2):
@@ -445,7 +445,7 @@ async def test_lies_are_bad_replies_in_time_and_hurt_neither_the_worker_nor_othe
 ) -> None:
     common = {
         "device_interface": None,
-        "timeout_s": 4.0,
+        "timeout_s": 10.0,
         "values": (DeviceValue(name="x", oid="1.3.6.1.9"),),
     }
     async with desk(tmp_path) as one, AsyncExitStack() as stack:
@@ -457,7 +457,7 @@ async def test_lies_are_bad_replies_in_time_and_hurt_neither_the_worker_nor_othe
         wanted = [device(liar.port, name=name, **common) for name, liar in liars.items()]
         began = time.monotonic()
         found = await one.many([honest, *wanted])
-        assert time.monotonic() - began < 4.5
+        assert time.monotonic() - began < 14
         after = await one.many([honest])
         assert one.probe._worker._process is worker
     assert after["honest"][0].outcome is Outcome.OK
@@ -638,7 +638,7 @@ async def test_no_secret_leaves_in_logs_notes_records_or_arguments(
     with caplog.at_level(logging.DEBUG), Liar(lambda request: [request]) as liar:
         async with desk(tmp_path) as one:
             wanted = [
-                device(port, name=f"{name} {port}", credentials=name, timeout_s=5.0)
+                device(port, name=f"{name} {port}", credentials=name, timeout_s=15.0)
                 for name in ("v2c", "wrong", *USERS, *REFUSED)
                 for port in (real.port, liar.port)
             ]
