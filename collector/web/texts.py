@@ -4,6 +4,8 @@ A key is `kind.member` for a member of a closed set, so that a test can see that
 Keys that begin with `board.js.` and the like are handed to that page's script.
 """
 
+from collector.web.texts_tests import TESTS
+
 TEXTS: dict[str, tuple[str, str]] = {
     # --- every page ---------------------------------------------------------------------------
     "product": ("Link monitoring", "Pemantauan tautan"),
@@ -494,4 +496,5 @@ TEXTS: dict[str, tuple[str, str]] = {
     "end.skipped_budget": ("skipped: budget spent", "dilewati: anggaran habis"),
     "end.skipped_no_slot": ("skipped: no slot", "dilewati: tidak ada giliran"),
     "end.skipped_missed": ("skipped: missed", "dilewati: terlewat"),
+    **TESTS,
 }
