@@ -1,7 +1,7 @@
 """What tests say besides the rate (tests/lab/test_rates.py): loss, delay, packets, users, buckets.
 
 The link counts whole IP packets, as the methods do. What this machine cannot do in time (it is
-shared) the record says itself; then a link's test is made once more, and its figures must be right
+shared) the record says itself; then a link's test is made again, and its figures must be right
 even if the record goes on saying so.
 """
 
@@ -15,13 +15,14 @@ from agent.probes.throughput import Means
 from collector import capacity
 from collector.throughput.form import Command
 from runtime.clock import SystemClock
-from runtime.lab.link import BOTH, UP, Knobs
+from runtime.lab.link import BOTH, CLEAR, UP, Knobs
 from runtime.lab.topology import Pair
 from tests.lab.flow import Flow, run_flows
 from tests.lab.load_kit import MADE, Hub, job, settled, shape
 from wire.detail import Reading
 from wire.observation import Outcome
 from wire.slot import Direction, Method
+from wire.transfer import TransferOutcome
 
 pytestmark = pytest.mark.lab
 STATS = ("rx_bytes", "rx_packets")
@@ -84,11 +85,15 @@ def test_a_black_hole_for_long_packets_shortens_them(hub: Hub, net: Pair) -> Non
 
 def test_a_burst_and_then_a_throttle_show_in_the_bins(hub: Hub, net: Pair) -> None:
     """A token bucket of 2 MB: 1.6 s at 12 Mbit/s, then 2 Mbit/s."""
-    net.link.set(
-        BOTH,
-        Knobs(delay_ms=5, rate_bps=2e6, peak_bps=12e6, burst_bytes=2_000_000, queue_bytes=30_000),
+    bucket = Knobs(
+        delay_ms=5, rate_bps=2e6, peak_bps=12e6, burst_bytes=2_000_000, queue_bytes=30_000
     )
-    transfer = settled(hub, net, job(net, Method.UDP, Direction.DOWN, 12_000_000, seconds=4.0))
+    for _ in range(4):  # where this machine was too busy, again, with a full bucket
+        net.link.set(BOTH, CLEAR)
+        net.link.set(BOTH, bucket)
+        transfer = hub.measure(net, job(net, Method.UDP, Direction.DOWN, 12_000_000, seconds=4.0))
+        if transfer.outcome is TransferOutcome.DONE:
+            break
     assert transfer.outcome in MADE
     dt_ns = capacity.SECOND // 5
     first, second = capacity.modes(capacity.series(transfer, dt_ns))
