@@ -40,8 +40,8 @@ def verdicts(config: Path, wanted: Wanted) -> None:
 def tests(config: Path, link: str, month: str | None, *, as_json: bool) -> None:
     """Print a month's throughput tests of a link, by default the running month's.
 
-    As JSON what the API says; the table has times by the link's clock, rates in Mbit/s and delays
-    in ms. Raises SettingsError, LedgerError or ValueError.
+    As JSON what the API says; the table has times by the link's clock, and of RFC 6349 transfer
+    time ratio, TCP efficiency and buffer delay. Raises SettingsError, LedgerError or ValueError.
     """
     with _opened(config, link) as (answers, gathering):
         zone = gathering.zone(link).value
@@ -51,29 +51,33 @@ def tests(config: Path, link: str, month: str | None, *, as_json: bool) -> None:
 
 
 def _line(row: dict[str, Any], zone: str) -> dict[str, Any]:
-    """A test in a line of the terminal."""
+    """A test in a line of the terminal, related figures in one cell."""
 
-    def in_units(name: str, unit: float) -> float | None:
-        return None if row[name] is None else row[name] / unit
+    def told(name: str, form: str, unit: float = 1) -> str:
+        return "" if row[name] is None else form.format(row[name] / unit)
 
     at = datetime.fromtimestamp(row["start_s"], daily.zone(zone))
+    tcp = [
+        told("tcp_transfer_time_ratio", "{:.2f}"),
+        told("tcp_efficiency_ratio", "{:.1%}"),
+        told("buffer_delay_ratio", "{:.0%}"),
+    ]
+    rates = [
+        told("achieved_bits_per_s", "{:.4g}", 1e6),
+        told("expected_bits_per_s", "of {:.4g}", 1e6),
+    ]
     return {
-        f"when ({zone})": f"{at:%d %H:%M:%S}",
-        "way": row["direction"],
-        "method": row["method"],
-        "Mbit/s": in_units("achieved_bits_per_s", 1e6),
-        "of": in_units("expected_bits_per_s", 1e6),
-        "y": row["attainment"],
-        "loss": row["loss_ratio"],
-        "rise ms": in_units("rtt_rise_s", 1e-3),
-        "bloat": row["bufferbloat"],
-        "pdv ms": in_units("pdv_s", 1e-3),
-        "reordered": row["reordering_ratio"],
-        "rpm": row["rpm"],
-        "tcp time": row["tcp_transfer_time_ratio"],
-        "tcp eff.": row["tcp_efficiency_ratio"],
-        "buffer": row["buffer_delay_ratio"],
-        "counts": "yes" if row["counts"] else row["reason"],
+        f"when {zone}": f"{at:%d %H:%M}",
+        "test": f"{row['direction']} {row['method']}",
+        "Mbit/s": " ".join(rates).strip(),
+        "y": told("attainment", "{:.3f}"),
+        "lost": told("loss_ratio", "{:.2%}"),
+        "out of order": told("reordering_ratio", "{:.2%}"),
+        "RTT rise": f"{told('rtt_rise_s', '{:.1f} ms', 1e-3)} {row['bufferbloat'] or ''}".strip(),
+        "PDV": told("pdv_s", "{:.1f} ms", 1e-3),
+        "RPM": told("rpm", "{:.0f}"),
+        "RFC 6349": " ".join(tcp).strip(),
+        "counts": "yes" if row["counts"] else row["reason"].replace("_", " "),
     }
 
 

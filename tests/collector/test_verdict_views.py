@@ -111,6 +111,10 @@ async def test_the_newest_look_is_the_default_and_metrics_show_it(tmp_path: Path
         file = tmp_path / "etc" / "collector.yaml"
         june = ("tests", "l1", "--month", "2026-06")
         assert json.loads((await beside(file, *june, "--json")).stdout) == tests
+        table = (await beside(file, *june)).stdout
+        assert table.count("down") == len(tests)
+        for cell in ("0.10", "20.0", "ms A", "4.0", "yes"):
+            assert cell in table
         assert "no link 'l9'; known: l1" in (await beside(file, "tests", "l9")).stderr
         assert await ask(hub, "/api/v1/links/l1/tests") == []
 
