@@ -1,4 +1,4 @@
-"""What the link's page says of throughput tests; see `collector.web.texts`."""
+"""What the pages say of throughput tests; a part of `collector.web.texts`."""
 
 TESTS: dict[str, tuple[str, str]] = {
     "link.tests": ("Throughput tests", "Uji kecepatan"),
@@ -36,4 +36,12 @@ TESTS: dict[str, tuple[str, str]] = {
         " RPM: pulang-pergi per menit saat penuh. Rasio waktu: lama transfer, dibanding lamanya"
         " pada laju kontrak.",
     ),
+    "end.done": ("done", "selesai"),
+    "end.unfit": ("a machine could not keep up", "perangkat tidak sanggup"),
+    "end.failed": ("failed", "gagal"),
+    "end.skipped_busy": ("skipped: users were busy", "dilewati: pengguna sibuk"),
+    "end.skipped_blind": ("skipped: users not counted", "dilewati: pengguna tak terhitung"),
+    "end.skipped_budget": ("skipped: budget spent", "dilewati: anggaran habis"),
+    "end.skipped_no_slot": ("skipped: no slot", "dilewati: tidak ada giliran"),
+    "end.skipped_missed": ("skipped: missed", "dilewati: terlewat"),
 }
