@@ -300,6 +300,7 @@ for command in (
     report.audits,
     report.audit_monthly,
     throughput.test,
+    throughput.tests,
     throughput.orders,
     throughput.experiment,
     backup.backup,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collector.audit import capacity as formulas
-from collector.audit.capacity import Counters, Responses, attainment
+from collector.audit.capacity import Counters, Promise, Responses, Tcp, TcpTest, attainment
 from collector.device import compare
 from wire.achieved import (
     SECOND,
@@ -93,7 +93,7 @@ def reordering_ratio(transfer: Transfer, skip_ns: int = WARM_UP_NS) -> float | N
         return None
     whole = window(transfer, skip_ns)
     came = sum(transfer.packets[whole]) + (transfer.late_packets or 0)
-    return sum(transfer.reordered[whole]) / came if came else None
+    return min(1.0, sum(transfer.reordered[whole]) / came) if came else None
 
 
 def pdv_ns(transfer: Transfer, skip_ns: int = WARM_UP_NS) -> int | None:
@@ -151,6 +151,55 @@ def responsiveness(transfer: Transfer) -> float | None:
     """Round trips per minute under load; None where the record has not the inputs."""
     found = responses(transfer)
     return None if found is None else formulas.responsiveness(found).rpm
+
+
+# --- what TCP makes of the link (RFC 6349)
+
+
+def base_rtt_ns(transfer: Transfer) -> int | None:
+    """The least round trip that anything saw: those before the load, or the flows' own least."""
+    idle = [one for one in transfer.rtt_idle_ns if one is not None]
+    flows = [one.min_rtt_ns for one in transfer.tcp if one.min_rtt_ns is not None]
+    return min([*idle, *flows], default=None)
+
+
+def rfc6349(transfer: Transfer, promise: Promise) -> Tcp | None:
+    """What RFC 6349 says of a test by tcp or ndt7; None where the record has not all inputs.
+
+    Ideal is the payload that the promise leaves TCP, actual all payload of the whole load, slow
+    start included; users' traffic beside it makes the transfer longer and is not taken out. Octets
+    sent, sent again, and the loaded round trip are the sender's kernel's.
+    """
+    if transfer.method not in (Method.TCP, Method.NDT7):
+        return None
+    sent = _sum([one.bytes_sent for one in transfer.tcp])
+    resent = _sum([one.bytes_retransmitted for one in transfer.tcp])
+    rate = achieved(transfer, skip_ns=0)
+    base_ns, loaded = base_rtt_ns(transfer), _known_ms([t for f in transfer.tcp for t in f.rtt_ns])
+    if not (sent and rate and base_ns and loaded) or resent is None or resent > sent:
+        return None
+    headers = transfer.headers
+    share = (
+        formulas.tcp_share()
+        if headers is None
+        else (headers.packet - headers.ip - headers.transport) / headers.packet
+    )
+    return formulas.rfc6349(
+        TcpTest(
+            actual_s=1.0,
+            ideal_s=rate * share / (promise.goodput_mbps * 1e6),
+            sent=sent,
+            resent=resent,
+            base_rtt_ms=base_ns / 1e6,
+            loaded_rtt_ms=sum(loaded) / len(loaded),
+        )
+    )
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    """None where one of them is not known, or there are none."""
+    known = [one for one in counts if one is not None]
+    return sum(known) if known and len(known) == len(counts) else None
 
 
 # --- users' own traffic (RFC 2863 counters of their router)

@@ -126,6 +126,7 @@ def revision(kept: Kept) -> dict[str, Any]:
 def test(one: Trial, zone: str) -> dict[str, Any]:
     """One throughput test; rates in bits per second of IP packets, null where not measured."""
     (placed,) = daily.place([_shape(one)], daily.zone(zone))
+    tcp = one.tcp
     return {
         "link": one.link,
         "direction": one.direction.value,
@@ -143,7 +144,15 @@ def test(one: Trial, zone: str) -> dict[str, Any]:
         "loss_ratio": one.loss_ratio,
         "rtt_idle_s": one.idle_rtt_s,
         "rtt_load_s": one.loaded_rtt_s,
+        "rtt_rise_s": one.rtt_rise_s,
+        "bufferbloat": one.bufferbloat,
+        "pdv_s": one.pdv_s,
+        "reordering_ratio": one.reordering_ratio,
         "rpm": one.rpm,
+        "tcp_transfer_time_ratio": None if tcp is None else tcp.transfer_time_ratio,
+        "tcp_efficiency_ratio": None if tcp is None else tcp.efficiency_percent / 100,
+        "buffer_delay_ratio": None if tcp is None else tcp.buffer_delay_percent / 100,
+        "bandwidth_delay_bytes": one.bandwidth_delay_octets,
         "counts": one.counts and one.drawn,
         "reason": one.reason or ("" if one.drawn else "at no time drawn by lot"),
     }

@@ -33,6 +33,21 @@ LOADED = Family(
     "gauge",
     "Median round trip under the load of that test.",
 )
+RISE = Family(
+    "pantau_link_throughput_rtt_rise_seconds",
+    "gauge",
+    "Mean round trip under the load of that test less the mean before it.",
+)
+VARIATION = Family(
+    "pantau_link_throughput_delay_variation_seconds",
+    "gauge",
+    "99th percentile of one-way delay less the least, under the load of that test.",
+)
+REORDERING = Family(
+    "pantau_link_throughput_reordering_ratio",
+    "gauge",
+    "Packets of that test that a later one overtook, of those that came.",
+)
 TESTED = Family(
     "pantau_link_throughput_test_timestamp_seconds",
     "gauge",
@@ -53,7 +68,10 @@ CHANGED = Family(
     "gauge",
     "Since when the looks say of the link what the newest says.",
 )
-FROM_VERDICTS = (ATTAINMENT, ACHIEVED, EXPECTED, LOADED, TESTED, VERDICT, DAYS, CHANGED)
+FROM_VERDICTS = (
+    ATTAINMENT, ACHIEVED, EXPECTED, LOADED, RISE, VARIATION, REORDERING, TESTED, VERDICT, DAYS,
+    CHANGED,
+)  # fmt: skip
 
 
 class Said(StrEnum):
@@ -100,8 +118,14 @@ def _test_lines(label: str, one: Trial) -> Iterable[tuple[Family, str]]:
         yield EXPECTED, sample(EXPECTED, label, one.promise.expected_mbps * 1e6 / 8)
     if one.achieved_mbps is not None:
         yield ACHIEVED, sample(ACHIEVED, label, one.achieved_mbps * 1e6 / 8)
-    if one.loaded_rtt_s is not None:
-        yield LOADED, sample(LOADED, label, one.loaded_rtt_s)
+    for family, value in (
+        (LOADED, one.loaded_rtt_s),
+        (RISE, one.rtt_rise_s),
+        (VARIATION, one.pdv_s),
+        (REORDERING, one.reordering_ratio),
+    ):
+        if value is not None:
+            yield family, sample(family, label, value)
     yield TESTED, sample(TESTED, label, one.start_ns / 10**9)
 
 

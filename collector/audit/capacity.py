@@ -125,7 +125,8 @@ def bandwidth_delay_octets(rate_mbps: float, rtt_ms: float) -> float:
 
 
 def window_limit_mbps(window_octets: int, rtt_ms: float) -> float:
-    """The rate that one flow cannot exceed with this window."""
+    """The rate that one flow cannot exceed with this window. Shown nowhere, because no record has a
+    window: for whoever checks one by hand, with the method's vector."""
     return window_octets * 8 / (rtt_ms / 1e3) / 1e6
 
 

@@ -1,4 +1,5 @@
-"""Throughput tests and experiments on demand, asked of the running collector."""
+"""Throughput tests and experiments on demand, asked of the running collector; tests as they are in
+the ledger."""
 
 import sys
 from pathlib import Path
@@ -93,6 +94,19 @@ def _order_body(told: dict[str, Any]) -> dict[str, Any]:
     if told["search"]:
         body["load"] = "search"
     return body
+
+
+@click.command()
+@CONFIG
+@click.argument("link")
+@click.option("--month", metavar="MONTH", help="Such as 2026-11; by default the running one.")
+@JSON
+def tests(config: Path, link: str, month: str | None, as_json: bool) -> None:
+    """List a month's throughput tests of LINK by the evidence, and which of them count."""
+    from collector import verdict_tables
+
+    with in_one_line():
+        verdict_tables.tests(config, link, month, as_json=as_json)
 
 
 @click.command()

@@ -331,6 +331,12 @@ PHRASES: Mapping[str, tuple[str, str]] = {
         "{direction}: {counted} of {tests} tests count; median attainment {median}, {kept} of the"
         " tests reached 90 % or more.",
     ),
+    "throughput.load": (
+        "Median saat uji: latensi naik {rise} (bufferbloat {grade}), variasi tunda {pdv}, paket tak"
+        " berurutan {reordered}.",
+        "Medians under test: latency rises by {rise} (bufferbloat {grade}), delay variation {pdv},"
+        " packets out of order {reordered}.",
+    ),
     "throughput.none": ("Tidak ada uji laju.", "No throughput tests."),
     "throughput.not_counted": ("Tidak dihitung", "Not counted"),
     "verdict": ("Putusan dedicated", "Dedicated verdict"),

@@ -10,6 +10,7 @@ from statistics import median
 
 from collector.audit.availability import Judgement
 from collector.audit.calendar import Zone
+from collector.audit.capacity import bufferbloat_grade
 from collector.audit.daily import THETA, Direction, Quality
 from collector.audit.delays import DelayClause, LossClause, loss
 from collector.audit.histogram import Between, Histogram, merge, upper
@@ -133,6 +134,8 @@ def _direction(trials: Sequence[Trial], zone: Zone) -> ThroughputPart:
             hour = (one.start_ns // NS + zone.offset_s) // HOUR_S % 24
             counted.append((hour, share))
     shares = sorted(share for _, share in counted)
+    in_figures = [one for one in trials if not _refusal(one)]
+    rise_s = _median(one.rtt_rise_s for one in in_figures)
     expected = [one.promise.expected_mbps for one in trials if one.promise is not None]
     promised = expected[-1] if expected else None
     return ThroughputPart(
@@ -149,7 +152,17 @@ def _direction(trials: Sequence[Trial], zone: Zone) -> ThroughputPart:
             for hour in sorted({at for at, _ in counted})
         ),
         not_counted=dict(sorted(reasons.items())),
+        rtt_rise_s=rise_s,
+        bufferbloat=None if rise_s is None else bufferbloat_grade(rise_s * 1000),
+        pdv_s=_median(one.pdv_s for one in in_figures),
+        reordering_ratio=_median(one.reordering_ratio for one in in_figures),
     )
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    """Of what is known; None where nothing is."""
+    known = [one for one in values if one is not None]
+    return median(known) if known else None
 
 
 def _delivered(trials: Sequence[Trial]) -> float | None:

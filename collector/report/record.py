@@ -231,6 +231,14 @@ class ThroughputPart(Part, frozen=True, kw_only=True):
     hours: tuple[HourOfDay, ...]
     not_counted: dict[str, int]
     """Reasons, and how many tests."""
+    rtt_rise_s: float | None = None
+    """Of the counted tests, the median rise of the mean round trip under load."""
+    bufferbloat: str | None = None
+    """Grade of that median, A+ to F."""
+    pdv_s: float | None = None
+    """Of the counted tests, the median 99th percentile of one-way delay less the least."""
+    reordering_ratio: float | None = None
+    """Of the counted tests, the median share of packets that a later one overtook."""
 
 
 class VerdictPart(Part, frozen=True, kw_only=True):

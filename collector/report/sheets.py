@@ -125,7 +125,7 @@ def _bounds(found: Range | None) -> tuple[float | None, float | None]:
 def _throughput(audit: Audit) -> Sheet:
     columns = (
         "direction", "tests", "counted", "expected_mbps", "delivered_mbps", "attainment_p05",
-        "attainment_p50", "share_kept",
+        "attainment_p50", "share_kept", "rtt_rise_s", "bufferbloat", "pdv_s", "reordering_ratio",
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = [
         (link.link, *_fields(one, columns))

@@ -15,7 +15,7 @@ import msgspec
 
 from collector import capacity
 from collector.audit import daily
-from collector.audit.capacity import MOST_MBPS, Layer, Promise
+from collector.audit.capacity import MOST_MBPS, Layer, Promise, Tcp, bandwidth_delay_octets
 from collector.audit.daily import MINIMUM_PEAK, THETA, Direction, Quality, Test
 from collector.audit.evidence import Span
 from collector.audit.findings import Case, Look
@@ -106,8 +106,21 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     idle_rtt_s: float | None
     loaded_rtt_s: float | None
     """Medians of the round trips before and during the load."""
+    rtt_rise_s: float | None
+    """Mean round trip during the load less the mean before it."""
+    bufferbloat: str | None
+    """Grade of that rise, A+ to F."""
+    pdv_s: float | None
+    """99th percentile of one-way delay less the least, during the load."""
+    reordering_ratio: float | None
+    """Packets that a later one overtook, of those that came."""
     rpm: float | None
     """Responsiveness under load, round trips per minute."""
+    tcp: Tcp | None
+    """RFC 6349 of a test by tcp or ndt7."""
+    bandwidth_delay_octets: float | None
+    """Of such a test: what has to be under way to fill the promise at the least round trip; one
+    flow needs a window of so much."""
     reason: str
     """Why it does not count; empty if it does."""
     box: Shown
@@ -187,6 +200,8 @@ def trial(made: Made, subject: Subject) -> Trial:
     achieved = _mbps(capacity.achieved(one))
     cross = _cross(one, subject, contract)
     box = _box(one, promise)
+    rise_ns, pdv_ns = capacity.rtt_rise_ns(one), capacity.pdv_ns(one)
+    tcp = None if promise is None else capacity.rfc6349(one, promise)
     found = Trial(
         link=one.link,
         direction=direction,
@@ -202,7 +217,13 @@ def trial(made: Made, subject: Subject) -> Trial:
         loss_ratio=capacity.loss_ratio(one),
         idle_rtt_s=_median_s([rtt for rtt in one.rtt_idle_ns if rtt is not None]),
         loaded_rtt_s=_median_s(capacity.loaded_rtts_ns(one)),
+        rtt_rise_s=None if rise_ns is None else rise_ns / NS,
+        bufferbloat=None if rise_ns is None else capacity.bufferbloat(rise_ns),
+        pdv_s=None if pdv_ns is None else pdv_ns / NS,
+        reordering_ratio=capacity.reordering_ratio(one),
         rpm=capacity.responsiveness(one),
+        tcp=tcp,
+        bandwidth_delay_octets=None if tcp is None else _bandwidth_delay(one, promise),
         reason="",
         box=box,
         hub=_hub(one),
@@ -246,6 +267,13 @@ def _mbps(bits_per_s: float | None) -> float | None:
     """None as well for a rate that no link has: a record may claim anything."""
     known = bits_per_s is not None and bits_per_s <= MOST_MBPS * 1e6
     return bits_per_s / 1e6 if known and bits_per_s is not None else None
+
+
+def _bandwidth_delay(one: Transfer, promise: Promise | None) -> float | None:
+    base_ns = capacity.base_rtt_ns(one)
+    if promise is None or base_ns is None:
+        return None
+    return bandwidth_delay_octets(promise.expected_mbps, base_ns / 1e6)
 
 
 def _median_s(rtts_ns: Sequence[int]) -> float | None:

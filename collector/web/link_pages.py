@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from collector import verdict_answers
 from collector.answers import Answers, MonthAnswer
 from collector.audit.calendar import Zone
 from collector.audit.daily import Direction
 from collector.audit.evidence import Span
 from collector.audit.reasons import reason
+from collector.audit.words import Words
 from collector.contracts import Contract, Contracts
 from collector.inventory import Inventory, Link
 from collector.ledger.outages import Kept, Lane
@@ -29,6 +31,7 @@ from runtime.clock import SECOND, Clock
 DAY_S = 86_400
 SPANS = {"3h": 10_800, "24h": DAY_S, "7d": 7 * DAY_S, "31d": 31 * DAY_S}
 OUTAGES_SHOWN = 200
+TESTS_SHOWN = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +90,7 @@ class LinkPages:
         outages = answers.outages(link.id, back)[::-1]
         months = [month(one) for one in answers.availability(None, now_s, [link.id])]
         contract = contracts.contract_at(link.id, zone.day_of(now_s))
+        trials = self._trials(link.id, now_s, zone)
         data = {
             "link": link.id,
             "language": t.language,
@@ -96,7 +100,7 @@ class LinkPages:
             "spans": list(SPANS),
             "shares": SHARES,
             "steps": LOSS_STEPS,
-            "hours": self._hours(link.id, now_s, zone),
+            "hours": {way.value: by_hour(trials, way, zone) for way in Direction},
             "texts": t.of(
                 "link.js.", "state.", "reason.", "cause.", "charge.", "unit.", "board.live."
             ),
@@ -110,6 +114,8 @@ class LinkPages:
             "contract": contract,
             "rates": [] if contract is None else rates(contract),
             "outages": [outage(one, t, zone, link.id) for one in outages[:OUTAGES_SHOWN]],
+            "tests": [tested(one, t, zone) for one in trials[: -TESTS_SHOWN - 1 : -1]],
+            "tests_shown": TESTS_SHOWN,
             "verdicts": [
                 self._from.verdicts.whole(one, t.language)
                 for one in self._from.verdicts.verdicts(None, link.id)
@@ -156,14 +162,14 @@ class LinkPages:
             ],
         }
 
-    def _hours(self, link: str, now_s: int, zone: Zone) -> dict[str, Any]:
-        """This month's tests and the last's, by local hour."""
+    def _trials(self, link: str, now_s: int, zone: Zone) -> list[Trial]:
+        """This month's tests and the last's, in order."""
         tests: list[Trial] = []
         first = zone.day_of(now_s).replace(day=1)
         before = zone.day_of(zone.midnight_s(first) - DAY_S)
         for day in (before, first):
             tests += self._from.verdicts.tests(link, f"{day.year:04}-{day.month:02}", now_s)
-        return {way.value: by_hour(tests, way, zone) for way in Direction}
+        return tests
 
 
 def columns(found: Sequence[Puff], bin_s: int) -> dict[str, Any]:
@@ -217,6 +223,15 @@ def by_hour(tests: Iterable[Trial], way: Direction, zone: Zone) -> dict[str, Any
         "medians": [[hour, round(median(held[hour]), 2), len(held[hour])] for hour in sorted(held)],
         "expected_mbps": None if expected is None else round(expected, 2),
         "most_mbps": max([expected or 0.0, *(one.achieved_mbps for one in points)], default=0.0),
+    }
+
+
+def tested(one: Trial, t: Texts, zone: Zone) -> dict[str, Any]:
+    """A test for its row: as the API tells it, and why it does not count in the page's language."""
+    octets = one.bandwidth_delay_octets
+    return verdict_answers.test(one, zone.value) | {
+        "bandwidth_delay_kib": None if octets is None else octets / 1024,
+        "why": Words(t.language).reason(one.reason) if one.reason else t("link.tests.not_drawn"),
     }
 
 

@@ -4,6 +4,8 @@ A key is `kind.member` for a member of a closed set, so that a test can see that
 Keys that begin with `board.js.` and the like are handed to that page's script.
 """
 
+from collector.web.texts_tests import TESTS
+
 TEXTS: dict[str, tuple[str, str]] = {
     # --- every page ---------------------------------------------------------------------------
     "product": ("Link monitoring", "Pemantauan tautan"),
@@ -499,12 +501,5 @@ TEXTS: dict[str, tuple[str, str]] = {
     "order.skipped": ("skipped", "dilewati"),
     "order.cancelled": ("withdrawn", "ditarik"),
     "order.expired": ("expired", "kedaluwarsa"),
-    "end.done": ("done", "selesai"),
-    "end.unfit": ("a machine could not keep up", "perangkat tidak sanggup"),
-    "end.failed": ("failed", "gagal"),
-    "end.skipped_busy": ("skipped: users were busy", "dilewati: pengguna sibuk"),
-    "end.skipped_blind": ("skipped: users not counted", "dilewati: pengguna tak terhitung"),
-    "end.skipped_budget": ("skipped: budget spent", "dilewati: anggaran habis"),
-    "end.skipped_no_slot": ("skipped: no slot", "dilewati: tidak ada giliran"),
-    "end.skipped_missed": ("skipped: missed", "dilewati: terlewat"),
+    **TESTS,
 }

@@ -96,6 +96,58 @@ def test_an_upload_is_what_the_server_counted_as_one_total_or_by_its_intervals()
     assert len(iperf3.transfer(up, by_json, 7, BOX).octets) == 20
 
 
+LONG = Job(
+    grant=grant(5201, method=Method.IPERF3, flows=1, direction=Direction.UP),
+    plan=plan(10_000_000, 10.0),
+)
+
+
+def test_an_upload_leaves_the_warm_up_out_of_the_servers_total(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only bin is what came in the eight seconds after it; the load lasted ten."""
+    asked = program(tmp_path, monkeypatch, json.dumps(warmed_up()))
+    transfer = iperf3.run(LONG, CLOCK, BOX, stage)
+    words = asked.read_text().split()
+    assert words[words.index("--time") + 1] == "8"
+    assert words[words.index("--omit") + 1] == "2"
+    assert transfer.bin_ns == 8_000_000_000
+    assert transfer.duration_ns == 10_000_000_000
+    assert capacity.achieved(transfer) == pytest.approx(10e6 * 1500 / 1448, rel=1e-4)
+    # A budget pays for the warm-up as well.
+    assert transfer.tcp[0].bytes_sent == 12_500_000
+    down = Job(grant=grant(5201, method=Method.IPERF3, direction=Direction.DOWN), plan=LONG.plan)
+    assert "--omit" not in iperf3.arguments(down)
+
+
+def warmed_up() -> dict[str, Any]:
+    """Ten seconds at 10 Mbit/s of payload, two of them left out."""
+
+    def second(start: int, *, omitted: bool) -> dict[str, Any]:
+        times = {"start": start, "end": start + 1, "omitted": omitted}
+        stream = {"socket": 5, "bytes": 1_250_000, "sender": True, **times}
+        return {"streams": [stream], "sum": {"bytes": 1_250_000, **times}}
+
+    stream = {"sender": {"socket": 5, "bytes": 10_000_000}, "receiver": {"bytes": 10_000_000}}
+    return told(
+        intervals=[second(k, omitted=True) for k in range(2)]
+        + [second(k, omitted=False) for k in range(8)],
+        end={"sum_received": {"bytes": 10_000_000, "seconds": 8.0}, "streams": [stream]},
+    )
+
+
+def test_a_server_in_json_tells_the_warm_up_apart() -> None:
+    whole = warmed_up() | {"server_output_json": warmed_up()}
+    transfer = iperf3.transfer(LONG, whole, 7, BOX)
+    assert len(transfer.octets) == 100
+    assert all(
+        octets == pytest.approx(125_000 * 1500 / 1448, rel=0.01) for octets in transfer.octets
+    )
+    # Its row of no length, where both parts meet, is nobody's second.
+    whole["server_output_json"]["intervals"][2]["sum"]["end"] = 0
+    assert len(iperf3.transfer(LONG, whole, 7, BOX).octets) == 1
+
+
 def test_nothing_that_arrived_is_a_failure() -> None:
     silent = told(intervals=[{"sum": {"start": 0, "end": 1, "bytes": 0}}])
     assert iperf3.transfer(job(), silent, 7, BOX).outcome is TransferOutcome.FAILED

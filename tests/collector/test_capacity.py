@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector import capacity
+from collector.audit.capacity import Promise
 from collector.capacity import SECOND, Mode
 from wire.detail import Reading
 from wire.observation import Outcome
 from wire.slot import Direction, Method
-from wire.transfer import Flow, HubLoad, Offer, Purpose, Transfer, TransferOutcome
+from wire.transfer import Flow, Headers, HubLoad, Offer, Purpose, Transfer, TransferOutcome
 
 M = 1_000_000
 BEGIN = 1_000 * SECOND
@@ -155,6 +156,66 @@ def test_v4_6_of_requests_with_tls_and_on_the_loads_own_connection() -> None:
     found = capacity.responses(shared)
     assert found is not None and found.loaded_http == [7]
     assert capacity.responses(msgspec.structs.replace(one, connect_load_ns=[None])) is None
+
+
+# --- V4.5, of a record
+
+
+def tcp_test(**changes: Any) -> Transfer:
+    """Ten seconds of 90 Mbit/s in IP packets by two flows, 2 of 102 octets sent again."""
+    fields: dict[str, Any] = {
+        "method": Method.TCP,
+        "octets": bins([90.0] * 10),
+        "rtt_idle_ns": [26_000_000, None, 25_000_000],
+        "headers": Headers(ip=20, transport=32, packet=1500),
+        "tcp": (
+            Flow(bytes_sent=60_000, bytes_retransmitted=1500, rtt_ns=[30_000_000, None]),
+            Flow(bytes_sent=42_000, bytes_retransmitted=500, rtt_ns=[34_000_000]),
+        ),
+    }
+    return transfer(**{**fields, **changes})
+
+
+def test_v4_5_of_a_record_against_the_promise() -> None:
+    promise = Promise(100.0)
+    found = capacity.rfc6349(tcp_test(), promise)
+    assert found is not None
+    # Both are payload of the same packets, so their ratio is that of the IP rates.
+    assert found.transfer_time_ratio == pytest.approx(97.28 / 90, abs=1e-4)
+    assert found.efficiency_percent == pytest.approx(98.0392, abs=5e-4)
+    assert found.buffer_delay_percent == pytest.approx(28.0)
+    # Shorter packets carry less: the same IP rate takes longer.
+    small = Headers(ip=20, transport=32, packet=552)
+    longer = capacity.rfc6349(tcp_test(headers=small), promise)
+    assert longer is not None
+    assert longer.transfer_time_ratio == pytest.approx(
+        found.transfer_time_ratio * (1448 / 1500) / (500 / 552)
+    )
+
+
+def test_without_idle_round_trips_the_flows_least_is_the_base() -> None:
+    flow = Flow(bytes_sent=1000, bytes_retransmitted=0, rtt_ns=[30_000_000], min_rtt_ns=20_000_000)
+    one = tcp_test(method=Method.NDT7, rtt_idle_ns=[], tcp=(flow,))
+    found = capacity.rfc6349(one, Promise(100.0))
+    assert found is not None
+    assert (found.buffer_delay_percent, found.efficiency_percent) == (50.0, 100.0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": Method.UDP},
+        {"tcp": ()},
+        {"tcp": (Flow(bytes_sent=1000, rtt_ns=[1]),)},
+        {"tcp": (Flow(bytes_sent=10, bytes_retransmitted=11, rtt_ns=[30_000_000]),)},
+        {"tcp": (Flow(bytes_sent=10, bytes_retransmitted=1),)},
+        {"rtt_idle_ns": []},
+        {"octets": [0] * 100},
+    ],
+    ids=["udp", "no flow", "resent unknown", "more resent", "no rtt", "no base", "nothing came"],
+)
+def test_what_a_record_does_not_tell_is_not_told(changes: dict[str, Any]) -> None:
+    assert capacity.rfc6349(tcp_test(**changes), Promise(100.0)) is None
 
 
 # --- V4.7

@@ -96,6 +96,26 @@ async def test_the_newest_look_is_the_default_and_metrics_show_it(tmp_path: Path
         assert tests[-1]["achieved_bits_per_s"] / tests[-1]["expected_bits_per_s"] == (
             pytest.approx(tests[-1]["attainment"], abs=1e-3)
         )
+        # What the load did to the packets, and its grade: the same in the API, in the table of the
+        # command line, on the page and as metrics.
+        one = tests[-1]
+        assert (one["bufferbloat"], one["pdv_s"], one["reordering_ratio"]) == ("A", 0.004, 0.001)
+        assert one["rtt_rise_s"] == pytest.approx(0.02)
+        assert one["tcp_transfer_time_ratio"] is None  # of a test by udp
+        for name, field in (
+            ("rtt_rise_seconds", "rtt_rise_s"),
+            ("delay_variation_seconds", "pdv_s"),
+            ("reordering_ratio", "reordering_ratio"),
+        ):
+            assert await hub.value(f"pantau_link_throughput_{name}", **label) == one[field]
+        file = tmp_path / "etc" / "collector.yaml"
+        june = ("tests", "l1", "--month", "2026-06")
+        assert json.loads((await beside(file, *june, "--json")).stdout) == tests
+        table = (await beside(file, *june)).stdout
+        assert table.count("down") == len(tests)
+        for cell in ("0.10", "20.0", "ms A", "4.0", "yes"):
+            assert cell in table
+        assert "no link 'l9'; known: l1" in (await beside(file, "tests", "l9")).stderr
         assert await ask(hub, "/api/v1/links/l1/tests") == []
 
 

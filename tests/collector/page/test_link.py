@@ -47,6 +47,23 @@ def test_smoke_losses_states_and_hours(visit: Visit, district: District) -> None
     assert re.search(r"\d+:00 1\d,\d Mbit/s", label), label
 
 
+def test_tests_with_what_the_load_did(visit: Visit) -> None:
+    _, page = ready(visit)
+    rows = page.locator("table.tests tbody tr")
+    assert 10 < rows.count() <= 30
+    for text in (
+        "unduh · udp",
+        "dari 20 Mbit/s",
+        "10,0 ms → 30,0 ms",
+        "bufferbloat A",
+        "4,0 ms",
+        "ya",
+    ):
+        expect(rows.filter(has_text="unduh").first).to_contain_text(text)
+    moments = rows.locator("td:first-child").all_inner_texts()
+    assert len(set(moments)) > 5
+
+
 def test_outages_with_cause_charge_and_evidence_in_the_links_zone(visit: Visit) -> None:
     _, page = ready(visit)
     row = page.locator("table.outages tbody tr").first

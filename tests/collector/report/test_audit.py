@@ -103,6 +103,8 @@ def test_attainment_by_hour_and_the_verdict_say_what_the_evening_lacks(audit: Au
     by_hour = {one.hour: one.p50 for one in down.hours}
     assert set(by_hour) == {2, 4, 9, 14, 19, 20, 21, 22}
     assert by_hour[20] < 0.75 < 0.9 < by_hour[9]
+    assert (down.bufferbloat, down.pdv_s, down.reordering_ratio) == ("A", 0.004, 0.001)
+    assert down.rtt_rise_s == pytest.approx(0.02)
     (verdict,) = part(audit, "utara").verdicts
     assert verdict.finding == "not_dedicated" and "TIDAK" in verdict.summary["id"]
     assert verdict.explanation["en"]

@@ -64,6 +64,9 @@ def transfer(link: str, boot_ns: int, y: float = 0.95, **changes: Any) -> Transf
         "octets": [round(y * BITS / 80)] * 100,
         "headers": Headers(ip=20, transport=8, packet=1500),
         "cpe": counters(link, boot_ns, y),
+        "delay_us": [0, 4_000] * 50,
+        "delay_interval_ns": NS // 10,
+        "rtt_idle_ns": [10_000_000] * 10,
         "rtt_load_ns": [30_000_000] * 100,
         "rtt_interval_ns": NS // 10,
         "box": MeasuringBox(
@@ -75,7 +78,9 @@ def transfer(link: str, boot_ns: int, y: float = 0.95, **changes: Any) -> Transf
         ),
         "hub": HubLoad(cpu_ratio=0.1, nic_bits_per_s=BITS, nic_speed_mbps=1000),
     }
-    return Transfer(**{**fields, **changes})
+    told = {**fields, **changes}
+    bins = len(told["octets"])
+    return Transfer(packets=[100] * bins, reordered=[0] * (bins - 1) + [8], **told)
 
 
 def counters(link: str, boot_ns: int, y: float, users: float = 0.0) -> tuple[Reading, Reading]:

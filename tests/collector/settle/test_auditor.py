@@ -1,5 +1,6 @@
 """Verdicts out of a ledger: signed Transfers in, words and numbers out."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector import verdict_answers
 from collector.audit import dedicated, words
 from collector.audit.daily import Direction
 from collector.audit.evidence import Span
@@ -36,9 +38,10 @@ from tests.collector.settle.line import BEGIN_NS, DAYS, NOW_S, NS, UNTIL, Lines,
 from wire.instant import ClockClass
 from wire.slot import Direction as WireDirection
 from wire.slot import Method
-from wire.transfer import Offer, Purpose, TransferOutcome
+from wire.transfer import Flow, Offer, Purpose, TransferOutcome
 
 T = TransferOutcome
+MS = 1_000_000
 
 
 @pytest.fixture
@@ -298,6 +301,21 @@ def test_users_traffic_is_added_and_without_it_a_test_can_only_clear(one: Lines)
     assert second.attainment == third.attainment == pytest.approx(0.70)
 
 
+def test_what_the_load_did_is_told_of_the_record_and_the_days_promise(one: Lines) -> None:
+    flow = Flow(
+        bytes_sent=8_000_000, bytes_retransmitted=80_000, rtt_ns=[30 * MS], min_rtt_ns=8 * MS
+    )
+    tcp = line.transfer("l1", EVENING + NS, 0.80, method=Method.TCP, offered=(), tcp=(flow,))
+    one.take([line.batch(one.boxes["l1"], [line.transfer("l1", EVENING), tcp])])
+    udp, carried = one.trials("l1")
+    assert (udp.bufferbloat, udp.pdv_s, udp.reordering_ratio) == ("A", 0.004, 8 / 8000)
+    assert udp.rtt_rise_s == pytest.approx(0.02)
+    assert (udp.tcp, udp.bandwidth_delay_octets) == (None, None)
+    # The contract leaves 10 Mbit/s of IP packets, of which 8 came; 22 ms more than 8.
+    assert carried.tcp == pytest.approx((1.25, 99.0, 275.0), rel=0.02)
+    assert carried.bandwidth_delay_octets == pytest.approx(10_000, rel=1e-3)
+
+
 def test_a_rate_that_the_contract_counts_on_the_wire_leaves_less(tmp_path: Path) -> None:
     cir = Cir(layer=Layer.L1, domestic=Rates(down_bps=line.BITS, up_bps=2 * line.BITS))
     ground = Lines(tmp_path / "ledger.db", "l1", cir=cir)
@@ -439,6 +457,7 @@ LOADS = st.lists(st.integers(1, 10**11), max_size=2)
     counted=st.lists(COUNTS, min_size=4, max_size=4),
     duration_s=st.none() | st.integers(0, 300),
     bin_ns=st.sampled_from([10**6, 10**8, 10**9, 6 * 10**10]),
+    method=st.sampled_from([Method.UDP, Method.TCP]),
 )
 @settings(max_examples=200, deadline=None)
 def test_whatever_a_record_claims_it_makes_a_trial_that_the_audit_takes(
@@ -448,6 +467,7 @@ def test_whatever_a_record_claims_it_makes_a_trial_that_the_audit_takes(
     counted: list[int],
     duration_s: int | None,
     bin_ns: int,
+    method: Method,
 ) -> None:
     """An agent's nonsense spoils its own test and no look at a thousand links."""
     first, second = line.counters("l1", EVENING, 0.9)
@@ -463,6 +483,10 @@ def test_whatever_a_record_claims_it_makes_a_trial_that_the_audit_takes(
         ),
         duration_ns=None if duration_s is None else duration_s * NS,
         bin_ns=bin_ns,
+        method=method,
+        tcp=(
+            Flow(bytes_sent=counted[0], bytes_retransmitted=counted[1], rtt_ns=[counted[2] % NS]),
+        ),
     )
     promised = contract(link="l1")
     subject = Subject("l1", lambda day: promised, "WIB", None)
@@ -473,3 +497,4 @@ def test_whatever_a_record_claims_it_makes_a_trial_that_the_audit_takes(
     (verdict,) = dedicated.audit([case], look)
     assert verdict.finding is Finding.INSUFFICIENT
     assert found.counts == (found.attainment is not None)
+    assert json.dumps(verdict_answers.test(found, "WIB"), allow_nan=False)
