@@ -1,7 +1,8 @@
 """The rate of emulated links by every method, both ways, within 1 % of what the link was set to.
 
 The link counts whole IP packets, as the methods do; one of them is the system's iperf3. What this
-machine cannot do in time (it is shared) proves nothing: such a test is made again.
+machine cannot do in time (it is shared) proves nothing: such a test is made again, and is skipped,
+with its figures, where it finds no time at all.
 """
 
 from collections.abc import Iterator
@@ -77,7 +78,9 @@ def hold(mbps: int, found: dict[Key, Found]) -> None:
         f"{name} {way}": (round(one.ratio, 4), one.transfer.outcome, round(one.busy_ratio, 2))
         for (name, way), one in found.items()
     }
-    assert all(one.right for one in found.values()), told
+    assert all(one.right or not one.proves for one in found.values()), told
+    if not all(one.right for one in found.values()):
+        pytest.skip(f"this machine had no time to measure, again and again: {told}")
     for (name, _), one in found.items():
         if name == "udp":
             overload(one.transfer)
