@@ -70,6 +70,8 @@ def main() -> None:
         district="-",
         provider="-",
         medium="loopback",
+        latitude=0.0,
+        longitude=0.0,
         both=Knobs(),
         up=Knobs(),
     )
