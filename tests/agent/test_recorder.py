@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.recorder import MAX_ROWS, WINDOW_NS, Flight, Recorder, Settled, Stream
+from agent.recorder import (
+    MAX_ROWS,
+    UNFINISHED_ROWS,
+    WINDOW_NS,
+    Flight,
+    Recorder,
+    Settled,
+    Stream,
+)
 from agent.stamps import Arrival
 from collector.latency import directional
 from tests.agent.measure_kit import gaps, rows, target
@@ -285,6 +293,16 @@ def test_what_is_unfinished_is_told_as_if_all_ended_now_and_goes_on() -> None:
     records = recorder.settled(BOOT + 9 * SECOND)
     assert [row.outcome for row in rows(records)] == [Outcome.OK] * 3
     assert recorder.unfinished() == []
+
+
+def test_of_very_many_targets_the_first_are_told_unfinished() -> None:
+    recorder = Recorder()
+    for k in range(3 * UNFINISHED_ROWS):
+        launch(recorder.open(msgspec.structs.replace(ICMP, name=f"t{k}")), 0)
+    told = recorder.unfinished()
+    assert len(told) == UNFINISHED_ROWS
+    assert [one.target for one in told[:2]] == ["t0", "t1"]
+    assert len(recorder.abort()) == 3 * UNFINISHED_ROWS
 
 
 @given(
