@@ -16,6 +16,7 @@ from agent import identity as store
 from agent.journal import FormerLife, Journal
 from agent.measure import Measure
 from agent.outbox import Outbox
+from agent.saving import SECOND_S, Saving
 from agent.settings import AgentSettings
 from agent.sockets import RealNetwork
 from agent.spool import Recovery, Spool, SpoolFull, SpoolSettings, SpoolUnavailable
@@ -73,6 +74,7 @@ class Agent:
         self._notes: deque[str] = deque(maxlen=4)
         self._journal = Journal(clock)
         self._outbox = Outbox(self._open_spool, self._first_records, clock)
+        self._saving = Saving(self._journal.hub.since_boot_ns)
         self._measure = Measure(
             self._policy.targets,
             clock=clock,
@@ -80,6 +82,7 @@ class Agent:
             network=RealNetwork(clock),
             anchor=self._journal.hub.offer,
         )
+        self._measure.answered = self._saving.answered
         orders = Orders(status=self._status, reply=self._obey)
         self._uplink = Uplink(self.identity, self._outbox, orders, settings.uplink, clock)
         self._spool_status = SpoolStatus(
@@ -267,10 +270,19 @@ class Agent:
     # --- what is done regularly -------------------------------------------------------------
 
     async def _commit(self) -> None:
-        """What has settled goes to disk."""
-        await self._outbox.append(self._measure.settled())
+        """What has settled goes to disk, and what has not beside it, as of one moment."""
+        self._saving.begins()
+        settled = self._measure.settled()
+        await self._outbox.append(settled, self._measure.unfinished())
         self._spool_status = await self._outbox.status() or self._spool_status
         self._last_acked = await self._outbox.last_acked()
+
+    async def _keep_committing(self) -> None:
+        # The first answers at once: that the link was up again is known whatever comes.
+        await self._saving.wait(min(SECOND_S, self._settings.rhythm.commit_s))
+        while True:
+            await self._commit()
+            await self._saving.wait(self._settings.rhythm.commit_s)
 
     async def _notice(self) -> None:
         """A target that was lost just now is told at once: whoever is woken by it counts seconds,
@@ -331,7 +343,7 @@ class Agent:
         rhythm = self._settings.rhythm
         tasks = {
             "measure": self._measure.run,
-            "commit": lambda: every(rhythm.commit_s, self._commit),
+            "commit": self._keep_committing,
             "heartbeat": lambda: every(rhythm.heartbeat_s, self._beat),
             "seal": lambda: every(rhythm.seal_s, self._seal),
             "timekeeping": lambda: every(KEEP_TIME_S, self._keep_time),
@@ -353,7 +365,7 @@ class Agent:
         tested = () if tests is None else tests.aborted()
         records: list[Record] = [*self._measure.abort(), *tested, self._journal.stop(reason)]
         self._measure.close()
-        if await self._outbox.append(records) and tests is not None and tested:
+        if await self._outbox.append(records, ()) and tests is not None and tested:
             await tests.runner.given(tests.runner.owed())
         await self._outbox.seal(self._journal.hub.quality().clock_class)
         await self._uplink.last_words(LAST_SEND_S)

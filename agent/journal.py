@@ -50,6 +50,13 @@ class HubClock:
         age_ns = abs(self._clock.boot_ns() - self.anchor.boot_ns)
         return self.anchor.error_ns + age_ns * DRIFT_PPM // 1_000_000
 
+    def since_boot_ns(self) -> int:
+        """What the hub's clock read when this boot clock read 0, as far as it is known; without any
+        word of the hub, what this box's wall clock did."""
+        if self.anchor is None:
+            return self._clock.wall_ns() - self._clock.boot_ns()
+        return self.anchor.hub_wall_ns - self.anchor.boot_ns
+
     def offset_ns(self) -> int | None:
         """This box's wall clock minus the hub's, give or take `error_ns`; None if never seen."""
         if self.anchor is None:
@@ -92,13 +99,13 @@ class Journal:
         )
 
     def unsettled(self, epoch: bytes) -> Gap:
-        """What the former life had in memory only when it died; nobody can know how much."""
+        """What the former life measured after its last write; nobody can know how much."""
         return Gap(
             boot_ns=self._clock.boot_ns(),
             wall_ns=self._clock.wall_ns(),
             reason=GapReason.UNSETTLED,
             epoch=epoch.hex(),
-            detail="in memory only when the process ended without notice",
+            detail="measured after the last write before the process ended without notice",
         )
 
     def heartbeat(

@@ -16,6 +16,7 @@ from agent.probes import PROBES
 from agent.probes.site import Probe, Site, Unavailable
 from agent.recorder import Recorder, Settled, Stream
 from agent.resolve import NamelessProbe, Names, homeless
+from agent.saving import BEYOND
 from agent.schedule import Missed, Schedule
 from agent.sockets import Network
 from runtime.clock import SECOND, Clock
@@ -68,6 +69,8 @@ class Measure:
     ) -> None:
         self._clock = clock
         self._network = network
+        self.answered: Callable[[int], None] | None = None
+        """Told when a packet to the hub or an anchor was sent that was answered."""
         self._recorder = Recorder()
         self._schedule = Schedule(Random())
         self._site = Site(
@@ -146,6 +149,11 @@ class Measure:
         taken.extend(self._details)
         self._details.clear()
         return taken
+
+    def unfinished(self) -> list[Settled]:
+        """What is left after `settled`, for the case that this process dies: rows that wait for
+        others, and what is under way as ABORTED. All of it goes on."""
+        return self._recorder.unfinished()
 
     def abort(self) -> list[Settled | DetailRecord]:
         """As `settled`, and what is under way as ABORTED: for the shutdown, after `run`."""
@@ -277,6 +285,8 @@ class Measure:
         if probe is None:
             probe = self._probes[target.probe] = make(self._site)
         stream = self._recorder.open(target)
+        if self.answered is not None and target.role in BEYOND:
+            stream.heard = self.answered
         try:
             probe.add(stream)
         except Unavailable as error:

@@ -45,6 +45,8 @@ class Outbox:
         self._thread = ThreadPoolExecutor(1, "spool")
         self._held: deque[Record] = deque()
         self._held_observations = 0
+        self._unfinished: Sequence[Record] | None = None
+        """The newest tail, until it is on disk; None: the one there stands."""
         self._lost: dict[tuple[str, str], tuple[int, int, int]] = {}
         self._failing = False
         self._writing = asyncio.Lock()
@@ -80,21 +82,31 @@ class Outbox:
             log.error("the spool cannot be written, evidence is held in memory: %s", error)
         self._failing = True
 
-    async def append(self, records: Sequence[Record]) -> bool:
-        """Make the records durable; False where they are only held in memory for now."""
-        async with self._writing:
-            return await self._append(records)
+    async def append(
+        self, records: Sequence[Record], unfinished: Sequence[Record] | None = None
+    ) -> bool:
+        """Make the records durable; False where they are only held in memory for now.
 
-    async def _append(self, records: Sequence[Record]) -> bool:
+        `unfinished` is the spool's tail from now on, on disk no later than any of the records; the
+        measuring's records never come without it.
+        """
+        async with self._writing:
+            return await self._append(records, unfinished)
+
+    async def _append(self, records: Sequence[Record], unfinished: Sequence[Record] | None) -> bool:
         self._hold(records)
+        if unfinished is not None:
+            self._unfinished = unfinished
         if self._opened is None and not await self.open():
             self._squeeze()
             return False
         batch = [*self._held, *self._gaps()]
-        if not batch:
+        tail = self._unfinished
+        if not batch and not tail:
+            # Rows leave a tail only as records: the one on disk is empty too.
             return True
         try:
-            await self._call(lambda spool: spool.append(batch))
+            await self._call(lambda spool: spool.append(batch, tail))
         except SpoolError as error:
             self._complain(error)
             self._squeeze()
@@ -102,6 +114,7 @@ class Outbox:
         if self._failing:
             log.info("the spool can be written again")
         self._failing = False
+        self._unfinished = None
         self._held.clear()
         self._lost.clear()
         self._held_observations = 0

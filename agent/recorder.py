@@ -7,7 +7,7 @@ option.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from statistics import median
 
@@ -20,6 +20,9 @@ from wire.policy import Target
 MAX_HELD = 50_000
 """Settled rows kept in memory for all targets together, about 15 MB."""
 _MIN_HELD = 64
+UNFINISHED_ROWS = 1000
+"""Rows told before they are settled: more than the spool's tail holds, and little work, for a
+prober of thousands of targets would spend as much on them as on those that are."""
 MAX_ROWS = 120
 """Rows in one train."""
 _SWEEP = 16
@@ -31,6 +34,7 @@ _Recent = tuple[int, int | None, Outcome]
 
 # Python 3.11 looks an enum's member up by a call; these are needed for every packet.
 _OK, _TIMEOUT, _HELD = Outcome.OK, Outcome.TIMEOUT, Outcome.HELD
+_ABORTED = Outcome.ABORTED
 _NO_STAMP, _KERNEL = StampSource.NONE, StampSource.KERNEL
 _UNSENT = (Outcome.NOT_SENT, Outcome.LOCAL_ERROR, Outcome.DNS_ERROR)
 """Slots that used a number and sent nothing; an ABORTED packet did leave."""
@@ -123,6 +127,8 @@ class Stream:
         """Unique in this process: what packets carry to name their stream."""
         self.next_seq = first_seq
         self.retired = False
+        self.heard: Callable[[int], None] = _deaf
+        """Told when a packet was sent that was answered."""
         self.last_reply_boot_ns: int | None = None
         self._oddities = oddities
         self._room = room
@@ -213,6 +219,7 @@ class Stream:
         flight.outcome = _OK
         flight.rtt_ns = without_residence(away_ns, residence_ns) if residence_ns else away_ns
         flight.stamp = stamp
+        self.heard(flight.boot_ns)
 
     def refused(self, flight: Flight, away_ns: int) -> None:
         """The target itself said no, `away_ns` after the packet had left: the way is there."""
@@ -221,6 +228,7 @@ class Stream:
             flight.rtt_ns = away_ns
             flight.stamp = StampSource.USER
             self.last_reply_boot_ns = flight.boot_ns + away_ns
+            self.heard(flight.boot_ns)
 
     def refuse(self, flight: Flight, outcome: Outcome) -> None:
         """The network said that `flight` did not arrive."""
@@ -288,6 +296,14 @@ class Stream:
         self._close(rows[:leaving], taken)
         self._settled.extend(rows[leaving:])
         return taken
+
+    def unfinished(self) -> list[Settled]:
+        """What `abort` and `take` would give now; nothing is settled or taken by it."""
+        settled, prior = self._settled, self._prior
+        self._settled = deque((*settled, *self._open.values()))
+        told = self.take(last=True)
+        self._settled, self._prior = settled, prior
+        return told
 
     def status(self, now_ns: int, window_ns: int) -> TargetStatus:
         """The last `window_ns` of this target of which every packet is settled."""
@@ -456,9 +472,12 @@ def _column(values: list[int | None]) -> list[int | None] | None:
     return None if values.count(None) == len(values) else values
 
 
+def _deaf(_: int) -> None:
+    return
+
+
 def _outcome(row: Flight) -> Outcome:
-    assert row.outcome is not None, "only settled rows are counted"
-    return row.outcome
+    return _ABORTED if row.outcome is None else row.outcome
 
 
 def _first_seq(row: Flight | Gap) -> int:
@@ -522,6 +541,19 @@ class Recorder:
             stream.abort()
             taken += stream.take(last=True)
         return taken
+
+    def unfinished(self) -> list[Settled]:
+        """Everything that was not handed over yet, as far as its fate is known; what has none is
+        ABORTED in it, and goes on. Of many targets the first only: see UNFINISHED_ROWS."""
+        told: list[Settled] = []
+        rows = 0
+        for stream in self._streams:
+            if rows >= UNFINISHED_ROWS:
+                break
+            mine = stream.unfinished()
+            rows += sum(len(one) for one in mine if isinstance(one, Train))
+            told += mine
+        return told
 
     def status(self, now_ns: int, window_ns: int) -> tuple[TargetStatus, ...]:
         """The last `window_ns` settled nanoseconds of every target that is being measured."""

@@ -46,7 +46,9 @@ class RhythmSection(Section, frozen=True, kw_only=True):
     """How often things are written and said."""
 
     commit_s: Seconds = 7.5
-    """Settled observations go to disk this often; with the 2-s timeout, within 10 s."""
+    """What was measured goes to disk this often, at most; settled or not, and behind the first
+    answer of a second where there is one. If the box dies, what is unknown begins up to this
+    before; every write is a few pages of the card."""
     heartbeat_s: Seconds = 10.0
     seal_s: Seconds = 60.0
     """A batch is sealed, signed and queued this often."""

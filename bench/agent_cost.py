@@ -2,7 +2,8 @@
 
 Beside it, in the same seconds, fping looping over five targets at the same rate (it keeps
 nothing, signs nothing and reports nothing: it is the floor, not an equal). CPU is user + system
-time of the process itself, memory its resident set.
+time of the process itself, memory its resident set, written what it made the kernel write to the
+card (whole pages; without what the file system adds).
 """
 
 import argparse
@@ -26,6 +27,13 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def written_bytes(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/io").read_text().splitlines():
+        if line.startswith("write_bytes"):
+            return int(line.split()[1])
+    raise ValueError("write_bytes")
+
+
 def memory_mib(pid: int, key: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(key):
@@ -33,8 +41,8 @@ def memory_mib(pid: int, key: str) -> float:
     raise ValueError(key)
 
 
-def five_targets(stage: Stage, place: Place) -> None:
-    """Default rhythm, and four ICMP targets beside the hub's STAMP."""
+def five_targets(stage: Stage, place: Place, rhythm: dict[str, float]) -> None:
+    """This rhythm, else the default's, and four ICMP targets beside the hub's STAMP."""
     import yaml
 
     links = yaml.safe_load((stage.folder / "links.yaml").read_text())
@@ -43,14 +51,18 @@ def five_targets(stage: Stage, place: Place) -> None:
         for k in range(4)
     ]
     (stage.folder / "links.yaml").write_text(yaml.safe_dump(links))
-    (stage.folder / f"{place.node}.yaml").write_text(yaml.safe_dump({"state_dir": place.node}))
+    settings = {"state_dir": place.node, "rhythm": rhythm}
+    (stage.folder / f"{place.node}.yaml").write_text(yaml.safe_dump(settings))
 
 
 def main() -> None:
     """Run both and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=120)
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--commit-s", type=float, help="rhythm.commit_s; default the agent's own")
+    options = parser.parse_args()
+    seconds = options.seconds
+    rhythm = {} if options.commit_s is None else {"commit_s": options.commit_s}
     place = Place(
         node="bench",
         name="Bench",
@@ -58,6 +70,8 @@ def main() -> None:
         district="-",
         provider="-",
         medium="loopback",
+        latitude=0.0,
+        longitude=0.0,
         both=Knobs(),
         up=Knobs(),
     )
@@ -67,7 +81,7 @@ def main() -> None:
     fping = None
     try:
         stage.write((place,))
-        five_targets(stage, place)
+        five_targets(stage, place, rhythm)
         stage.start_collector()
         stage.join(place, Namespace(None, "this machine"))
         agent = stage.agents[0].pid
@@ -78,7 +92,7 @@ def main() -> None:
                 stderr=subprocess.DEVNULL,
             )
         time.sleep(20)
-        began = time.monotonic()
+        began, wrote = time.monotonic(), written_bytes(agent)
         before = cpu_s(agent), cpu_s(fping.pid) if fping else 0.0
         time.sleep(seconds)
         took = time.monotonic() - began
@@ -86,6 +100,7 @@ def main() -> None:
         rows = [("pantau-agent", (after[0] - before[0]) / took, agent)]
         if fping:
             rows.append(("fping -l", (after[1] - before[1]) / took, fping.pid))
+        wrote = written_bytes(agent) - wrote
         print(f"five targets, 1 packet/s each, {took:.0f} s after 20 s of settling")
         print(f"{'':14}{'CPU, % of a core':>18}{'RSS, MiB':>12}{'peak, MiB':>12}")
         for name, share, pid in rows:
@@ -93,6 +108,7 @@ def main() -> None:
                 f"{name:14}{share * 100:18.2f}{memory_mib(pid, 'VmRSS'):12.1f}"
                 f"{memory_mib(pid, 'VmHWM'):12.1f}"
             )
+        print(f"pantau-agent wrote {wrote / took * 3600 / 2**20:.1f} MiB an hour")
         print("goals: CPU < 1.50 %, RSS <= 45.0 MiB")
     finally:
         if fping:

@@ -97,7 +97,7 @@ class GapReason(StrEnum):
     REFUSED = "refused"
     """the collector would not take it, and its time in the spool ended"""
     UNSETTLED = "unsettled"
-    """in memory only when the agent died"""
+    """measured after the last write before the agent died"""
 
 
 class Gap(Entry, frozen=True, tag="gap"):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.spool import queue, rows
+from agent.spool import queue, rows, tail
 from agent.spool.ballast import Ballast
 from agent.spool.disk import Disk
 from agent.spool.gaps import Moment
@@ -118,7 +118,8 @@ class Spool:
         return Stamp(self._clock.boot_ns(), self._clock.wall_ns(), clock_class)
 
     def begin(self, epoch: bytes, boot_id: bytes, key: Ed25519PrivateKey, agent_id: bytes) -> None:
-        """Open an epoch. What a former one left unsealed is sealed first, in its name and boot."""
+        """Open an epoch. What a former one left unsealed is sealed first, in its name and boot, and
+        its tail with it."""
         signer = Signer(agent_id, key)
         moment = self._moment()
         now = self._now(self._clock.quality().clock_class)
@@ -127,6 +128,7 @@ class Spool:
             former = store.draft
             same_boot = former.boot_id == boot_id
             alive = Stamp(former.alive_boot_ns, former.alive_wall_ns, former.alive_clock)
+            tail.settle(store)
             seal_era(store, signer, now if same_boot else alive, moment)
             rows.restamp(store, former.era + 1, moment)
             if not same_boot:
@@ -144,12 +146,16 @@ class Spool:
             self._disk.write(act)
             self._signer = signer
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record], unfinished: Sequence[Record] | None = None) -> None:
         """Make records durable, or raise: SpoolUnavailable, or SpoolFull; then try them again.
 
         Records of a failed append may be given again: what the disk has of them is not doubled.
+        `unfinished` takes the place of the tail: what would be appended next if all ended now, and
+        will be if the agent dies before the next append. None leaves the tail as it is, which is
+        right only where none of the records was in it.
         """
         lines = [line_of(record) for record in records]
+        held = None if unfinished is None else tail.packed(unfinished)
         with self._disk.lock:
             self._running()
             moment = self._moment()
@@ -158,6 +164,8 @@ class Spool:
             def act(store: Store) -> None:
                 rows.insert(store, store.draft.era, self._disk.unsettled(lines))
                 store.draft = alive_at(store.draft, now)
+                if held is not None:
+                    store.draft = tail.replaced(store.draft, *held)
                 keep_below(store, self._settings.cap_bytes, moment)
 
             try:

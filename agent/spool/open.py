@@ -169,12 +169,13 @@ def _torn_log(store: Store, moment: Moment, gone: int) -> list[Gap]:
     """Tell what a damaged log swallowed: `gone` transactions whose end marks are still there.
 
     A power cut tears at most the last transaction, which was never promised. More than one is
-    damage. Each may have sealed a batch that was sent, so that many numbers are not used again.
+    damage. Each may have sealed a batch that was sent, so that many numbers are not used again,
+    and with what the tail holds.
     """
     if gone < 2:
         return []
     life = store.life
-    after = msgspec.structs.replace(life, next_seq=life.next_seq + gone)
+    after = msgspec.structs.replace(life, next_seq=life.next_seq + gone, tail=b"", tail_raw_len=0)
     gap = Gap(
         boot_ns=moment.boot_ns,
         wall_ns=moment.wall_ns,

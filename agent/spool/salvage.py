@@ -150,7 +150,8 @@ def _life(source: apsw.Connection) -> Life | None:
 
 
 def _caught_up(store: Store, life: Life) -> Life:
-    """`life`, which may be older than the newest batch that was saved."""
+    """`life`, which may be older than the newest batch that was saved: then its tail is too, and
+    may be in that batch."""
     rows = store.execute(
         "SELECT id, epoch, boot_id, seq, digest FROM batch ORDER BY id DESC LIMIT 1"
     )
@@ -165,6 +166,8 @@ def _caught_up(store: Store, life: Life) -> Life:
         next_seq=seq + 1,
         head=digest,
         clean=False,
+        tail=b"",
+        tail_raw_len=0,
     )
 
 

@@ -94,6 +94,9 @@ class Life(msgspec.Struct, frozen=True):
     acked_seq: int = 0
     dropped: int = 0
     """Observations dropped since this file was made."""
+    tail: bytes = b""
+    """What the running epoch has in memory only (agent.spool.tail)."""
+    tail_raw_len: int = 0
 
 
 def guard(data: bytes) -> bytes:

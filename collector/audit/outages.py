@@ -18,7 +18,7 @@ import numpy.typing as npt
 from collector.audit.evidence import Evidence, Span
 from collector.audit.intervals import Edge, Interval, Outage
 from collector.audit.rules import UnavailabilityRule
-from collector.audit.states import State
+from collector.audit.states import Cause, State
 from collector.audit.strip import Lengths, Mark, View
 from collector.audit.timeline import Showing, Shown
 
@@ -137,38 +137,43 @@ def outages(
 ) -> tuple[Outage, ...]:
     """The outages among `intervals`, which may reach beyond a period, so that one which crosses its
     edge is whole. What agrees in state, cause, charge and event is one outage; where only these
-    change within it, that edge is as sharp as the clock. One that reaches to the end of the
-    intervals lasts; one that begins with them has that for its edge."""
+    change within it, that edge is known to the second, and that of a window is given. One that
+    reaches to the end of the intervals lasts; one that begins with them has that for its edge."""
     clock, witness = Clock(evidence), Witness(seen)
     found: list[Outage] = []
+    silent_s: int | None = None
     groups = [list(group) for _, group in itertools.groupby(intervals, key=_likeness)]
     for at, group in enumerate(groups):
         span = Span(group[0].start_s, group[-1].end_s)
         state = group[0].state
+        if state is not State.UNKNOWN:
+            silent_s = None
+        elif silent_s is None:
+            silent_s = span.start_s
         if state not in (State.DOWN, State.UNKNOWN):
             continue
         if state is State.UNKNOWN and span.length_s < MOMENT_S:
             continue
         limits = witness.limits(span, state)
-        begun = at > 0 and groups[at - 1][0].state is not state
-        ended = at + 1 < len(groups) and groups[at + 1][0].state is not state
-        start = _edge(span.start_s, (limits.before, limits.first + 1) if begun else None, clock)
-        if state is State.UNKNOWN and begun:
+        before = groups[at - 1] if at else None
+        after = groups[at + 1] if at + 1 < len(groups) else None
+        start = _edge(span.start_s, before, group, (limits.before, limits.first + 1), clock)
+        if silent_s is not None and before is not None and span.start_s < silent_s + MOMENT_S:
             start = msgspec.structs.replace(start, high_s=start.high_s + IN_MEMORY_S)
-        end = _edge(span.end_s, (limits.last, limits.after + 1) if ended else None, clock)
+        end = _edge(span.end_s, group, after, (limits.last, limits.after + 1), clock)
         main = max(group, key=lambda one: one.length_s)
         found.append(
             Outage(
                 link=evidence.link,
                 start=start,
-                end=end if at + 1 < len(groups) else None,
+                end=None if after is None else end,
                 state=state,
                 cause=main.cause,
                 charge=main.charge,
                 witnesses=main.witnesses,
                 why=main.why,
                 event=main.event,
-                settled=at + 1 < len(groups)
+                settled=after is not None
                 and evidence.settled_until_s is not None
                 and evidence.settled_until_s >= span.end_s + rule.bins_out * rule.bin_s,
             )
@@ -182,8 +187,21 @@ def _likeness(one: Interval) -> tuple[object, ...]:
     return one.state, one.cause, one.charge, one.event
 
 
-def _edge(at_s: int, bounds: tuple[int, int] | None, clock: Clock) -> Edge:
-    low_s, high_s = bounds or (at_s, at_s)
+def _edge(
+    at_s: int,
+    one: Sequence[Interval] | None,
+    other: Sequence[Interval] | None,
+    shown: tuple[int, int],
+    clock: Clock,
+) -> Edge:
+    """The edge between two groups, with the bounds that are `shown` where the state changes."""
+    low_s, high_s = at_s, at_s
+    if one is not None and other is not None:
+        if one[0].state is not other[0].state:
+            low_s, high_s = shown
+        elif Cause.MAINTENANCE not in (one[0].cause, other[0].cause):
+            # A boot, a start or a packet names its second; only a window's edge is given.
+            low_s, high_s = at_s - 1, at_s + 1
     error_s = clock.error_s(at_s)
     return Edge(at_s=at_s, low_s=low_s - error_s, high_s=high_s + error_s)
 

@@ -153,6 +153,7 @@ struct facts {
     int version, protocol, sport, dport, dscp, id;
     bool df;
     int64_t length; /* of the IP packet */
+    unsigned char dst[16];
     unsigned char key[8];
     int key_length;
 };
@@ -344,6 +345,7 @@ static void look(struct facts *f, const unsigned char *frame, unsigned length)
         f->id = (int)be16(ip + 4);
         f->df = ip[6] & 0x40;
         f->protocol = ip[9];
+        memcpy(f->dst, ip + 16, 4);
         /* A later fragment carries no ports. */
         if (!(be16(ip + 6) & 0x1fff) && left > header)
             look_at_payload(f, ip + header, left - header);
@@ -352,6 +354,7 @@ static void look(struct facts *f, const unsigned char *frame, unsigned length)
         f->dscp = (ip[0] & 15) << 2 | ip[1] >> 6;
         f->df = true; /* IPv6 routers never fragment */
         f->protocol = ip[6];
+        memcpy(f->dst, ip + 24, 16);
         look_at_payload(f, ip + 40, left - 40);
     }
 }
@@ -373,16 +376,19 @@ static bool matches(const struct rules *rules, const struct facts *f)
 static void log_packet(const struct direction *d, const struct packet *p, const struct facts *f,
                        int64_t real_in, int64_t delay, int64_t real_out, const char *fate)
 {
-    char key[2 * sizeof f->key + 1] = "";
+    char key[2 * sizeof f->key + 1] = "", dst[INET6_ADDRSTRLEN] = "";
+    if (f->version)
+        inet_ntop(f->version == 4 ? AF_INET : AF_INET6, f->dst, dst, sizeof dst);
     for (int i = 0; i < f->key_length; i++)
         snprintf(key + 2 * i, 3, "%02x", f->key[i]);
     fprintf(packets_file,
             "{\"link\":\"%s\",\"dir\":\"%s\",\"fate\":\"%s\",\"in_ns\":%" PRId64
             ",\"due_ns\":%" PRId64 ",\"out_ns\":%" PRId64
-            ",\"length\":%" PRId64 ",\"version\":%d,\"protocol\":%d,\"id\":%d,\"sport\":%d,"
+            ",\"length\":%" PRId64 ",\"version\":%d,\"protocol\":%d,\"dst\":\"%s\","
+            "\"id\":%d,\"sport\":%d,"
             "\"dport\":%d,\"dscp\":%d,\"key\":\"%s\",\"held_back\":%s}\n",
             d->link->name, d->name, fate, real_in, real_in + delay, real_out, f->length,
-            f->version, f->protocol, f->id, f->sport, f->dport, f->dscp, key,
+            f->version, f->protocol, dst, f->id, f->sport, f->dport, f->dscp, key,
             p && p->held_back ? "true" : "false");
 }
 

@@ -60,6 +60,8 @@ class Packet:
     length: int
     version: int
     protocol: int
+    dst: str
+    """Address it went to; empty for what is no IP packet."""
     id: int
     sport: int
     """-1: has none."""

@@ -57,10 +57,13 @@ def live(folder: Path, outside: Outside, first: int, epoch: int, told: int) -> N
     spool = begun(folder, clock, epoch, retain_s=1e-6)
     seq = first
     while True:
+        settled = [train(clock, seq + k * ROWS, ROWS) for k in range(2)]
+        unfinished = [train(clock, seq + 2 * ROWS, ROWS)]
         clock.advance(SECOND)
-        spool.append([train(clock, seq + k * ROWS, ROWS) for k in range(2)])
+        spool.append(settled, unfinished)
         seq += 2 * ROWS
-        os.write(told, struct.pack(">Q", seq))
+        # What was unfinished is durable too.
+        os.write(told, struct.pack(">Q", seq + ROWS))
         if chance.random() < 0.2:
             spool.seal(ClockClass.A)
         if chance.random() < 0.15:
@@ -114,7 +117,7 @@ def kill(seed: str, rounds: str, place: str) -> dict[str, object]:
         durable = one_life(folder, outside, first, number, chance.uniform(0.0, longest_s))
         promised |= set(range(first, durable))
         possible += durable > first
-        first = durable + 2 * ROWS
+        first = durable + 3 * ROWS
         if chance.random() < 0.5:
             gaps += settle(folder, outside, 100_000 + number)
     gaps += settle(folder, outside, 200_000)

@@ -12,6 +12,7 @@ from agent.spool import Recovery, Spool, SpoolSettings, SpoolUnavailable
 from runtime.testing import FakeClock
 from wire import batch as wire_batch
 from wire.codec import Record, decode_body
+from wire.errors import Refusal
 from wire.instant import ClockClass
 from wire.journal import Gap, GapReason, Start
 from wire.observation import Outcome, StampSource, Train
@@ -116,3 +117,62 @@ async def test_what_memory_cannot_hold_becomes_a_gap_with_its_slots(
         (GapReason.WRITE_FAILED, 0, 29, 30)
     ]
     await card.outbox.close(clean=True)
+
+
+class Killed(Card):
+    """A card of an agent that dies: the next life reads what the first left."""
+
+    epoch = b"e" * 16
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.clock.advance(10**9)
+
+    def open(self) -> Spool:
+        if not self.works:
+            raise SpoolUnavailable("read-only file system")
+        spool = Spool.open(SpoolSettings(path=self.folder / "spool.db"), self.clock)
+        spool.begin(self.epoch, bytes.fromhex(self.clock.boot_id), KEY, b"a" * 16)
+        return spool
+
+    async def left(self) -> list[int]:
+        """Every slot that the next life finds, after kill -9 of this one."""
+        await self.outbox.close(clean=False)
+        self.epoch = b"f" * 16
+        self.outbox = Outbox(self.open, lambda _: [], self.clock)
+        await self.outbox.append([])
+        records: list[Record] = []
+        while (stored := await self.outbox.oldest()) is not None:
+            parsed = wire_batch.parse(stored.data)
+            records += decode_body(parsed.body, parsed.header.raw_len)
+            await self.outbox.set_aside(stored, Refusal.MALFORMED)
+        await self.outbox.close(clean=True)
+        trains = [one for one in records if isinstance(one, Train)]
+        return sorted(row.seq for one in trains for row in one.observations())
+
+
+async def test_a_tail_that_the_disk_refused_goes_with_the_next_append(tmp_path: Path) -> None:
+    card = Killed(tmp_path)
+    card.works = False
+    await card.outbox.append([train(0)], [train(10)])
+    card.works = True
+    assert await card.outbox.append([])
+    assert await card.left() == list(range(20))
+
+
+async def test_rows_leave_the_tail_on_disk_with_the_append_that_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = Killed(tmp_path)
+    await card.outbox.append([train(0)], [train(10)])
+    with monkeypatch.context() as broken:
+        broken.setattr("agent.spool.keep_below", _refuse)
+        assert not await card.outbox.append([train(10)], [train(20)])
+        assert not await card.outbox.append([train(20)], ())
+    # Another part of the agent is the first to reach the disk again.
+    assert await card.outbox.append([])
+    assert await card.left() == list(range(30))
+
+
+def _refuse(*_: object) -> None:
+    raise SpoolUnavailable("input/output error")

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.recorder import MAX_ROWS, WINDOW_NS, Flight, Recorder, Settled, Stream
+from agent.recorder import (
+    MAX_ROWS,
+    UNFINISHED_ROWS,
+    WINDOW_NS,
+    Flight,
+    Recorder,
+    Settled,
+    Stream,
+)
 from agent.stamps import Arrival
 from collector.latency import directional
 from tests.agent.measure_kit import gaps, rows, target
@@ -266,6 +274,67 @@ def test_at_shutdown_what_is_under_way_is_aborted_and_what_is_settled_is_kept() 
     records = recorder.settled(BOOT + 2 * SECOND) + recorder.abort()
     assert [row.outcome for row in rows(records)] == [Outcome.OK, Outcome.ABORTED, Outcome.OK]
     assert all(row.rtt_ns is None for row in rows(records) if row.outcome is Outcome.ABORTED)
+
+
+def test_what_is_unfinished_is_told_as_if_all_ended_now_and_goes_on() -> None:
+    recorder = Recorder()
+    stream = recorder.open(ICMP)
+    answer(stream, launch(stream, 0))
+    waiting = launch(stream, 1)
+    answer(stream, launch(stream, 2))
+    assert recorder.settled(BOOT + SECOND) == []
+    for _ in range(2):
+        told = recorder.unfinished()
+        assert numbers(told) == [0, 1, 2]
+        assert [row.outcome for row in rows(told)] == [Outcome.OK, Outcome.ABORTED, Outcome.OK]
+        assert [decode_record(encode_record(train)) for train in told] == told
+    assert waiting.outcome is None
+    answer(stream, waiting)
+    records = recorder.settled(BOOT + 9 * SECOND)
+    assert [row.outcome for row in rows(records)] == [Outcome.OK] * 3
+    assert recorder.unfinished() == []
+
+
+def test_of_very_many_targets_the_first_are_told_unfinished() -> None:
+    recorder = Recorder()
+    for k in range(3 * UNFINISHED_ROWS):
+        launch(recorder.open(msgspec.structs.replace(ICMP, name=f"t{k}")), 0)
+    told = recorder.unfinished()
+    assert len(told) == UNFINISHED_ROWS
+    assert [one.target for one in told[:2]] == ["t0", "t1"]
+    assert len(recorder.abort()) == 3 * UNFINISHED_ROWS
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 3)), max_size=400),
+    st.integers(0, 30),
+)
+def test_a_death_at_any_moment_leaves_every_slot_once(
+    slots: list[tuple[bool, bool, int]], forgotten: int
+) -> None:
+    """What was handed over and what was unfinished then are all slots, in order, with the same
+    counters before them as if it had ended in order."""
+    recorder, seq, counter = Recorder(), 0, 0
+    stream = recorder.open(STAMP)
+    handed: list[Settled] = []
+    for used, answered, commit in slots:
+        if not used:
+            stall(stream, seq, seq + forgotten)
+            seq += forgotten + 1
+            continue
+        flight = launch(stream, seq)
+        if answered:
+            answer(stream, flight, reflector_seq=counter)
+            counter += 1
+        if commit == 0:
+            handed += recorder.settled(flight.boot_ns)
+            told = recorder.unfinished()
+            assert numbers([*handed, *told]) == list(range(seq + 1))
+        seq += 1
+    handed += recorder.settled(BOOT + seq * SECOND)
+    told = recorder.unfinished()
+    assert told == recorder.abort()
+    assert numbers([*handed, *told]) == list(range(seq))
 
 
 def test_numbers_go_on_when_a_targets_settings_change_and_stay_in_order() -> None:

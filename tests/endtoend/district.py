@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -37,8 +38,8 @@ MIRROR = "198.18.0.3"
 UPTIME = Path(__file__).with_name("uptime.sh")
 CPE_UP_S = 40 * 86_400.0
 """How long the CPEs have been on when all begins: a restart is news for two minutes."""
-COMMIT_S = 0.5
-"""What an agent measured is on disk so long after, at most; what was not is lost with the box."""
+COMMIT_S = 1.0
+"""What an agent measured is on disk so long after, at most: behind each second's first answer."""
 BOOTING_S = 3
 """A box's kernel has run for so long, and up to a second more, when its agent begins."""
 SOUGHT_S = 0.25
@@ -167,6 +168,12 @@ class Box:
         number = f"{crc32(self.name.encode()):08x}-0000-4000-8000-{self._boots:012x}"
         (self._folder / "boot_id").write_text(f"{number}\n")
         self.start()
+
+    def began_s(self) -> float:
+        """When its newest agent began, by its own log, UTC seconds."""
+        lines = (self._folder / "agent.log").read_text().splitlines()
+        told = [line for line in lines if f" of node {self.name}: " in line][-1]
+        return datetime.strptime(told[:23], "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp()
 
     def kill(self) -> None:
         """Power off, or kill -9: all that runs here is gone at once."""

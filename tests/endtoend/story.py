@@ -50,9 +50,7 @@ def tell(stage: District) -> Story:
     stage.wait_for(
         "all judged", 300, lambda: _judged_s(stage) > last_s + SETTLED_AFTER_S, every_s=5.0
     )
-    outages = _settled(stage, began_s, ended_s)
-    links = [place.link for place in stage.places.values()]
-    pages = {link: stage.page(f"/api/v1/links/{link}/outages") for link in links}
+    outages, pages = _settled(stage, began_s, ended_s)
     return Story(
         began_s=began_s,
         ended_s=ended_s,
@@ -68,16 +66,22 @@ def _judged_s(stage: District) -> float:
     return min(row["judged_until_s"] or 0 for row in stage.ask("availability"))
 
 
-def _settled(stage: District, began_s: float, ended_s: float) -> list[dict[str, Any]]:
-    """What is said once all is settled and nothing changes any more."""
+def _settled(
+    stage: District, began_s: float, ended_s: float
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What is said once all is settled and nothing changes any more, and the pages of each link
+    from a time when the same was said before and after them."""
     said: list[list[dict[str, Any]]] = [[]]
+    pages: dict[str, Any] = {}
 
     def calm() -> bool:
+        for place in stage.places.values():
+            pages[place.link] = stage.page(f"/api/v1/links/{place.link}/outages")
         said.append(_within(stage, began_s, ended_s))
         return said[-1] == said[-2] and all(one["settled"] for one in said[-1])
 
-    stage.wait_for("all settled", 90, calm, every_s=2.0)
-    return said[-1]
+    stage.wait_for("all settled", 120, calm, every_s=2.0)
+    return said[-1], pages
 
 
 def _months(stage: District, moments: tuple[float, ...]) -> list[dict[str, Any]]:

@@ -14,8 +14,8 @@ from wire.journal import Gap, GapReason, Start
 KILLS = 20
 PAUSE_S = 1.2
 INTERVAL_S = 0.1
-# Sent but not yet on disk when it died: commit rhythm, timeout and a busy machine's slack.
-UNSETTLED_S = 0.3 + 0.5 + 0.7
+# Sent but not yet on disk when it died: commit rhythm and a busy machine's slack.
+UNSETTLED_S = 0.3 + 0.7
 
 
 def journal(system: Any, kind: type[Start] | type[Gap]) -> list[Any]:

@@ -29,7 +29,7 @@ def test_the_month_charges_the_seconds_that_were_the_providers(story: Story) -> 
     for one in story.truths:
         if one.charge == "provider":
             true_s[one.link] += one.end_s - one.start_s
-            off_s[one.link] += 2 * EDGE_S + one.slack_s
+            off_s[one.link] += 2 * EDGE_S + one.start_slack_s + one.end_slack_s
     down_s: Counter[str] = Counter()
     for row in story.availability:
         parts = (row["up_s"], row["down_s"], row["unknown_s"], row["excluded_s"])

@@ -12,7 +12,7 @@ ACCESS = frozenset({"access_link"})
 def truth(
     link: str = "a", start_s: float = 100.3, event: str | None = None, **changes: Any
 ) -> Truth:
-    one = Truth(link, start_s, start_s + 25, "cut", "down", ACCESS, "provider", 0.0, event)
+    one = Truth(link, start_s, start_s + 25, "cut", "down", ACCESS, "provider", event=event)
     return one._replace(**changes)
 
 
@@ -39,7 +39,7 @@ def wrong(truths: list[Truth], found: list[dict[str, Any]]) -> list[tuple[str, .
 def test_what_agrees_is_silent() -> None:
     assert wrong([truth()], [outage()]) == []
     late = outage() | {"start_s": 102, "start_high_s": 102.5}
-    assert wrong([truth(slack_s=1.0)], [late]) == []
+    assert wrong([truth(start_slack_s=1.0)], [late]) == []
     assert wrong([], []) == []
 
 

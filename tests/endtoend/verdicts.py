@@ -24,7 +24,8 @@ class Truth(NamedTuple):
     causes: frozenset[str]
     """Any of these is right."""
     charge: str
-    slack_s: float = 0.0
+    start_slack_s: float = 0.0
+    end_slack_s: float = 0.0
     """How much further the edges may be from the truth, and why is said where it is set."""
     event: str | None = None
     """Outages with the same word here are one event; those without are none."""
@@ -71,12 +72,16 @@ def _wrong(truth: Truth, found: dict[str, Any]) -> Iterable[str]:
     if found["end_s"] is None:
         yield "has no end"
         return
-    for edge, true_s in (("start", truth.start_s), ("end", truth.end_s)):
+    edges = (
+        ("start", truth.start_s, truth.start_slack_s),
+        ("end", truth.end_s, truth.end_slack_s),
+    )
+    for edge, true_s, slack_s in edges:
         off_s = found[f"{edge}_s"] - true_s
-        if abs(off_s) > EDGE_S + truth.slack_s:
+        if abs(off_s) > EDGE_S + slack_s:
             yield f"{edge} {off_s:+.1f} s"
         low_s, high_s = found[f"{edge}_low_s"], found[f"{edge}_high_s"]
-        if not low_s - CLOCK_S - truth.slack_s <= true_s <= high_s + CLOCK_S + truth.slack_s:
+        if not low_s - CLOCK_S - slack_s <= true_s <= high_s + CLOCK_S + slack_s:
             yield f"{edge} not within its bounds {low_s - true_s:+.1f}..{high_s - true_s:+.1f} s"
     if found["state"] != truth.state:
         yield f"state {found['state']}"

@@ -96,6 +96,7 @@ def test_the_packet_log_names_every_packet_and_its_fate(net: Pair) -> None:
         if (packet.dir, packet.dport, packet.protocol) == ("up", 9000, 17)
     }
     assert set(packets) == set(range(100))
+    assert {packet.dst for packet in packets.values()} == {net.hub_address}
     forwarded = [number for number in packets if packets[number].fate == "forwarded"]
     assert sorted(forwarded) == sorted(outcome.numbers)
     assert all(p.fate in ("forwarded", "loss") for p in packets.values())

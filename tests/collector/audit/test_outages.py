@@ -152,6 +152,26 @@ def test_where_only_the_charge_changes_the_edge_is_sharp() -> None:
     assert found[2].end == Edge(at_s=60, low_s=59, high_s=61)
 
 
+def silent(start_s: int, end_s: int, cause: Cause) -> Interval:
+    return Interval(start_s, end_s, State.UNKNOWN, cause, Charge.UNKNOWN)
+
+
+def test_where_the_cause_of_a_silence_changes_the_edge_is_known_to_the_second() -> None:
+    evidence = evidence_of("+" * 20 + "." * 60 + "+" * 20, start_s=0)
+    intervals = (
+        Interval(0, 20, State.UP),
+        silent(20, 22, Cause.UNDETERMINED),
+        silent(22, 60, Cause.SITE_POWER),
+        silent(60, 80, Cause.UNDETERMINED),
+        Interval(80, 100, State.UP),
+    )
+    power, starting = outages(evidence, showing(evidence.strip), intervals, TEN)
+    # The box was there until second 21, and how much longer nobody knows.
+    assert power.start == Edge(at_s=22, low_s=21, high_s=23 + IN_MEMORY_S)
+    assert power.end == starting.start == Edge(at_s=60, low_s=59, high_s=61)
+    assert starting.end == Edge(at_s=80, low_s=79, high_s=81)
+
+
 def test_parts_of_one_cause_are_one_outage_told_by_its_longest() -> None:
     evidence = evidence_of("+" * 20 + "-" * 40 + "+" * 20, start_s=0)
     intervals = (

@@ -4,7 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.audit.intervals import Run
+from collector.audit.rules import UnavailabilityRule
+from collector.audit.states import State
 from collector.audit.strip import Mark, Strip, View, mark
+from collector.audit.timeline import runs
 from collector.settle.stretch import Beat, Stretch, journal, pack_beats, stretch, unpack_beats
 from collector.settle.weave import Placed, weave
 from tests.collector.kit import train
@@ -43,6 +47,20 @@ def test_what_the_machine_failed_to_do_says_nothing_and_a_missing_route_does() -
     ]
     one = stretch([train([None] * 5, outcomes=outcomes)], View.HUB)
     assert shown(weave([placed(one)], 100, 105)) == [UNSENT, NONE, NONE, LOST, LOST]
+
+
+def test_what_a_dead_life_left_without_a_fate_is_unknown_and_what_was_answered_is_up() -> None:
+    """Its last rows come from the spool's tail; the next life begins in second 140."""
+    outcomes = [Outcome.OK] * 20 + [Outcome.ABORTED, Outcome.OK, Outcome.ABORTED, Outcome.ABORTED]
+    rtts = [20.0 if one is Outcome.OK else None for one in outcomes]
+    left = stretch([train(rtts, outcomes=outcomes)], View.HUB)
+    then = stretch([train([20] * 20, boot_s=140)], View.HUB)
+    strip = weave([placed(left), placed(then, run=b"f")], 100, 160)
+    assert runs(strip, UnavailabilityRule()) == (
+        Run(100, 122, State.UP),
+        Run(122, 140, State.UNKNOWN),
+        Run(140, 160, State.UP),
+    )
 
 
 def test_a_packet_that_waited_in_the_machine_does_not_show_its_second_good() -> None:
