@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from runtime.lab.link import UP
 from runtime.lab.truth import Cut, Packet
 from runtime.lab.truth import Truth as Log
+from tests.endtoend.disk import Disk
 from tests.endtoend.district import MIRROR, SOUGHT_S, STAMP_PORT, District, Place
 from tests.endtoend.verdicts import Truth
 from tests.endtoend.wrongclock import WrongClock
@@ -78,7 +79,8 @@ TO_AGENT = ("box", "crash")
 """Nobody was there to measure, until the agent began."""
 SAVED_S = 0.25
 """A second's first answer is on disk so long after its packet was sent, and the second dies with
-the box until then: the round trip, a write that is under way, its own, and the syncs of both."""
+the box until then: the round trip, a write that is under way and its own, on a quick disk. What
+the disk took then comes to it (`tests.endtoend.disk`)."""
 SOUGHT = {"lan": SOUGHT_S, "cpe": SOUGHT_S}
 """The way is back for the box when its kernel has found the router's hardware address again."""
 UNSAID = ("used", "route", "1970", "anchor", "hub")
@@ -106,16 +108,19 @@ class Faults:
         self.early: dict[str, list[dict[str, Any]]] = {}
         """What was said of some links while they were down."""
         self._actions: list[Action] = []
+        self._disk = Disk(district.folder)
 
     def play(self) -> tuple[float, float]:
         """Do it all; the UTC seconds between which it was done, calm included."""
         self._write()
+        self._disk.start()
         # The part of a second at which things happen decides what is seen of them.
         began_s, zero = time.time(), time.monotonic() + CALM_S + random.random()
         for at, action in sorted(self._actions, key=lambda one: one[0]):
             time.sleep(max(0.0, zero + at - time.monotonic()))
             action()
         time.sleep(AFTER_S)
+        self._disk.stop()
         return began_s, time.time()
 
     def _write(self) -> None:
@@ -284,7 +289,8 @@ class Faults:
 
     def _spanned(self, word: str, name: str, span: tuple[float, float]) -> Truth:
         start_s, end_s = span
-        saved_s = SAVED_S if word in TO_BOOT + TO_AGENT else 0.0
+        dies = word in TO_BOOT + TO_AGENT
+        saved_s = SAVED_S + self._disk.commit_s(start_s) if dies else 0.0
         if word in TO_BOOT:
             end_s = self.district.boxes[name].booted_s or end_s
         elif word in TO_AGENT:
