@@ -31,6 +31,7 @@ from collector.ledger.outages import OutageStore
 from collector.ledger.recent import Arrivals
 from collector.ledger.sqlite import SqliteLedger
 from collector.live import Live
+from collector.months import Months
 from collector.recent import Recent
 from collector.reflector import Reflector, ReflectorSettings
 from collector.report.gather import AuditMaker
@@ -117,8 +118,9 @@ class Collector:
             answers=self.answers,
             standing=self.board.standing,
         )
-        self._watch, self._announced = (
+        self._watch, self.months, self._announced = (
             Watch(kept, self.board, clock),
+            Months(self.answers, clock),
             AnnouncedService(self.ledger.registers, self._promised, self.board, clock),
         )
         self.settling = SettleService(parts, fleet, self.roster, clock)
@@ -211,6 +213,7 @@ class Collector:
                 ledger=self.ledger,
                 board=self.board,
                 answers=self.answers,
+                months=self.months,
                 promised=self._promised,
                 verdicts=self.verdicts.answers,
                 gathering=gathering,
@@ -360,6 +363,7 @@ class Collector:
                 "audits": self.auditing.run,
                 "watch": self._watch.run,
                 "announced": self._announced.run,
+                "months": self.months.run,
                 "last day": self.recent.run,
                 "feed": self.feed.run,
                 "tree": self.tree.service.run,

@@ -254,6 +254,18 @@ def month(one: MonthAnswer) -> dict[str, Any]:
     known = [bound for bound in (found.lower, found.upper, target) if bound is not None]
     # The bar begins where there is something to see: as far below the target as above, or more.
     low = max(Fraction(0), min([2 * target - 1, *known]) - (1 - target) / 10)
+    bar = {
+        name: None if value is None else round(float((value - low) / (1 - low) * 100), 2)
+        for name, value in (
+            ("lower", found.lower),
+            ("point", found.point),
+            ("upper", found.upper),
+            ("target", target),
+        )
+    }
+    if bar["lower"] is not None and bar["upper"] is not None:
+        # Wide enough to be seen.
+        bar["end"] = round(max(bar["upper"], bar["lower"] + 0.8), 2)
     return {
         "answer": one,
         "judgement": found.judgement,
@@ -266,15 +278,7 @@ def month(one: MonthAnswer) -> dict[str, Any]:
         "left_s": float(budget.left_s),
         "left_at_worst_s": float(budget.left_at_worst_s),
         "bar_low": float(low),
-        "bar": {
-            name: None if value is None else round(float((value - low) / (1 - low) * 100), 2)
-            for name, value in (
-                ("lower", found.lower),
-                ("point", found.point),
-                ("upper", found.upper),
-                ("target", target),
-            )
-        },
+        "bar": bar,
     }
 
 

@@ -8,19 +8,15 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from collector.answers import Answers
 from collector.audit.availability import Judgement
 from collector.audit.calendar import Month
 from collector.inventory import Inventory
+from collector.months import AddedUp, Months
 from collector.report.settings import Form
 from collector.web.guard import Refused
 from collector.web.link_pages import month as month_row
 from collector.web.render import Renderer
-from runtime.clock import SECOND, Clock
 
-KEEP_S = 60
-"""A month of a thousand links takes seconds to add up; late evidence may change any of them."""
-MONTHS_KEPT = 4
 _ORDER = (Judgement.BREACHED, Judgement.INDETERMINATE, Judgement.MET)
 
 
@@ -35,54 +31,45 @@ class Document(NamedTuple):
     """SHA-256 of its bytes, in hex."""
 
 
-class _Kept(NamedTuple):
-    made_s: int
-    rows: list[dict[str, Any]]
-
-
 class MonthPages:
     """Routes for months."""
 
     def __init__(
         self,
-        answers: Answers,
+        months: Months,
         inventory: Callable[[], Inventory],
         renderer: Renderer,
-        clock: Clock,
         documents: Callable[[Month], Sequence[Document]] = lambda _: (),
     ) -> None:
         """`documents` of a month are listed on its page; by default there are none."""
-        self._answers, self._inventory = answers, inventory
-        self._renderer, self._clock, self._documents = renderer, clock, documents
-        self._kept: dict[str, _Kept] = {}
-        self._adding = asyncio.Lock()
+        self._months, self._inventory = months, inventory
+        self._renderer, self._documents = renderer, documents
+        self._shown: tuple[AddedUp, list[dict[str, Any]]] | None = None
 
     def routes(self) -> list[web.RouteDef]:
         """To be added to the application."""
         return [web.get("/months", self.running), web.get("/months/{month}", self.month)]
 
-    def _now_s(self) -> int:
-        return self._clock.wall_ns() // SECOND
-
     async def running(self, request: web.Request) -> web.Response:
         """The running month."""
-        now = Month.of(self._now_s(), self._answers.zone(None))
         there = web.Response(status=HTTPStatus.SEE_OTHER)
-        there.headers["Location"] = f"/months/{now}"
+        there.headers["Location"] = f"/months/{self._months.running()}"
         return there
 
     async def month(self, request: web.Request) -> web.Response:
         """One month of all links that have a contract then."""
         try:
-            wanted = Month.parse(request.match_info["month"], self._answers.zone(None))
+            wanted = Month.parse(request.match_info["month"], self._months.running().zone)
         except ValueError as error:
             raise Refused(HTTPStatus.NOT_FOUND, str(error)) from error
-        rows = await self._rows(str(wanted))
+        added_up = await self._months.of(str(wanted))
+        rows = self._rows(added_up)
         only = request.query.get("only", "")
         counts = Counter(row["judgement"] for row in rows)
-        now = Month.of(self._now_s(), wanted.zone)
+        now = self._months.running()
         told = {
             "month": wanted,
+            "made_s": added_up.made_s,
             "before": _before(wanted),
             "after": wanted.next if wanted[:2] < now[:2] else None,
             "rows": [row for row in rows if only in ("", row["judgement"])],
@@ -94,28 +81,21 @@ class MonthPages:
         }
         return await self._renderer.page(request, "month.html", told)
 
-    async def _rows(self, month: str) -> list[dict[str, Any]]:
-        # One at a time: whoever waits takes what the one before has added up.
-        async with self._adding:
-            kept = self._kept.get(month)
-            if kept is None or self._now_s() - kept.made_s >= KEEP_S:
-                rows = await asyncio.to_thread(self._add_up, month)
-                self._kept.pop(month, None)
-                while len(self._kept) >= MONTHS_KEPT:
-                    self._kept.pop(next(iter(self._kept)))
-                kept = self._kept[month] = _Kept(self._now_s(), rows)
-        return kept.rows
-
-    def _add_up(self, month: str) -> list[dict[str, Any]]:
+    def _rows(self, added_up: AddedUp) -> list[dict[str, Any]]:
+        if self._shown is not None and self._shown[0] is added_up:
+            return self._shown[1]
         inventory = self._inventory()
         rows = []
-        for one in self._answers.availability(month, self._now_s()):
-            link = inventory.links[one.link]
+        for one in added_up.answers:
+            link = inventory.links.get(one.link)
+            if link is None:
+                continue  # it was taken out of the inventory since
             told = month_row(one)
             told |= {"link": link, "node": inventory.nodes[link.node]}
             rows.append(told)
         rank = {judgement: k for k, judgement in enumerate(_ORDER)}
         rows.sort(key=lambda row: (rank[row["judgement"]], row["upper"] or 0.0, row["node"].name))
+        self._shown = added_up, rows
         return rows
 
 

@@ -16,6 +16,7 @@ from collector.ledger.approvals import Approvals
 from collector.ledger.audits import AuditStore
 from collector.ledger.recent import Arrivals
 from collector.ledger.sqlite import SqliteLedger
+from collector.months import Months
 from collector.report.gather import AuditMaker
 from collector.report.issue import AuditDesk
 from collector.settings import Located
@@ -59,6 +60,7 @@ class Served:
     board: Board
     answers: Answers
     promised: Callable[[], tuple[Inventory, Contracts]]
+    months: Months
     verdicts: VerdictAnswers
     gathering: Gathering
     maker: AuditMaker
@@ -106,7 +108,7 @@ def application(of: Served) -> web.Application:
         LinkPages(_sources(of), of.promised, renderer, of.clock),
         FleetPages(_boxes(of), renderer, of.guard, of.clock),
         OperatePages(of.ledger.registers, of.inventory, renderer, of.guard, of.clock),
-        MonthPages(of.answers, of.inventory, renderer, of.clock, of.documents),
+        MonthPages(of.months, of.inventory, renderer, of.documents),
         EntryPages(of.access, of.guard, renderer, of.clock, house),
         static,
         DiscoveryPages(of.board, of.clock),

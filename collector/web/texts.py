@@ -327,8 +327,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "month.revision": ("revision {number}", "revisi {number}"),
     "month.empty": ("No contract in this month.", "Tidak ada kontrak pada bulan ini."),
     "month.footer": (
-        "By the evidence as judged so far; late evidence makes new figures.",
-        "Menurut bukti yang sudah dinilai; bukti yang terlambat mengubah angka.",
+        "By the evidence as judged at {at}; late evidence makes new figures.",
+        "Menurut bukti yang dinilai pada {at}; bukti yang terlambat mengubah angka.",
     ),
     "audits.title": ("Audits", "Audit"),
     "audits.about": (
