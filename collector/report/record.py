@@ -359,6 +359,7 @@ class PeriodPart(Part, frozen=True, kw_only=True):
     start_s: int
     end_s: int
     judged_until_s: int | None
+    """Of the period, to its end at most; None where nothing is judged."""
     complete: bool
     """Over, and judged to its end."""
     evidence_batches: int

@@ -1,0 +1,210 @@
+"""Reads all that the audit of one link rests on: the ledger's part of it, whoever's ledger it is.
+
+The collector's own, or the one that a bundle's batches were put into: nothing here asks what people
+told (`Registered`), nor what was said of all links together.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from collector.answers import Answers, MonthAnswer, whole
+from collector.audit.calendar import Month
+from collector.audit.delays import BATCH_S, always_speaks, sample
+from collector.audit.evidence import Span
+from collector.audit.histogram import Histogram, merge
+from collector.audit.intervals import Interval
+from collector.audit.variation import Variation, total, variation
+from collector.contracts import Contracts, Limits
+from collector.inventory import HUB_TARGET, Inventory, Link, Reach
+from collector.ledger.derived import DerivedStore
+from collector.ledger.derived_schema import HOUR_S
+from collector.ledger.hours import Bunch, HourDelays, HourStore
+from collector.ledger.outages import Kept, Lane, OutageStore
+from collector.ledger.sqlite import SqliteLedger
+from collector.maintenance import Entry, covering, decide
+from collector.report import summary
+from collector.report.facts import LinkFacts, PeriodFacts, TargetDelays
+from collector.restitution import Rule
+from collector.settle.auditor import Gathering
+from collector.settle.gather import loaded_of
+from collector.tickets import Revision, Ticket
+
+NO_TARGET = "none"
+"""Stands for the target of a promise that nothing was measured for."""
+AROUND_S = 60
+"""Batches so near to an outage are its evidence."""
+
+
+class Registered(NamedTuple):
+    """What people told, read once for all links."""
+
+    entries: Sequence[Entry]
+    tickets: Mapping[str, Sequence[Ticket]]
+    """By link, in the provider's newest words."""
+
+
+def registered(entries: Sequence[Entry], tickets: Iterable[Revision]) -> Registered:
+    """Of a register's entries, and of all revisions of its tickets in their order."""
+    newest: dict[tuple[str, str, str], Ticket] = {}
+    for one in tickets:
+        newest[one.ticket[:3]] = one.ticket
+    by_link: dict[str, list[Ticket]] = {}
+    for ticket in newest.values():
+        by_link.setdefault(ticket.link, []).append(ticket)
+    return Registered(entries, by_link)
+
+
+class LinkReader:
+    """Asked from one thread at a time."""
+
+    def __init__(
+        self,
+        ledger: SqliteLedger,
+        derived: DerivedStore,
+        kept: OutageStore,
+        promised: Callable[[], tuple[Inventory, Contracts]],
+    ) -> None:
+        self._derived, self._kept, self._promised = derived, kept, promised
+        self.hours = HourStore(ledger, derived)
+        self.answers = Answers(kept, derived, promised)
+        self.gathering = Gathering(ledger, derived, kept, promised)
+
+    def facts(
+        self, link: Link, month: Month, now_s: int, registered: Registered
+    ) -> LinkFacts | None:
+        """All but the verdicts; None where it had no contract in the month."""
+        answers = list(self.answers.availability(str(month), now_s, [link.id]))
+        if not answers:
+            return None
+        inventory, _ = self._promised()
+        return LinkFacts(
+            link=link,
+            node=inventory.nodes[link.node],
+            periods=[self._period(link, one, registered) for one in answers],
+            verdicts=(),
+            months=[
+                list(self.answers.availability(str(one), now_s, [link.id]))
+                for one in summary.before(month, summary.TREND - 1)
+            ],
+        )
+
+    def _period(self, link: Link, answer: MonthAnswer, registered: Registered) -> PeriodFacts:
+        inventory, _ = self._promised()
+        span = answer.found.span
+        full = Span(span.start_s, -(-span.end_s // HOUR_S) * HOUR_S)
+        intervals = self._intervals(link.id, span)
+        outages = self.outages(link.id, span)
+        delays, hub = self._delays(link, full, intervals)
+        delays += _unmeasured(answer.contract.limits, delays)
+        palapa = answer.contract.restitution.rule is Rule.PALAPA
+        others = inventory.links_of(link.node) if palapa else ()
+        return PeriodFacts(
+            answer=answer,
+            intervals=intervals,
+            beside=[self._intervals(one.id, span) for one in others if one.id != link.id],
+            violations=self.answers.violations(answer),
+            outages=outages,
+            bunches={one.id: self._bunches(one) for one in outages},
+            rulings=decide(answer.contract, covering(registered.entries, link, inventory)),
+            delays=delays,
+            hours=hub,
+            trials=self.gathering.trials(link.id, span),
+            tickets=touching(registered.tickets.get(link.id, []), span),
+            used=self.hours.used(link.id, full),
+        )
+
+    def _intervals(self, link: str, span: Span) -> list[Interval]:
+        return whole(self._kept.intervals(link, span), span)
+
+    def outages(self, link: str, span: Span) -> list[Kept]:
+        """Those by the evidence that touch the span and were not withdrawn."""
+        return [
+            one
+            for one in self._kept.newest(Lane.EVIDENCE, link, span)
+            if not one.withdrawn and (one.outage.end is None or one.outage.end.at_s > span.start_s)
+        ]
+
+    def _bunches(self, kept: Kept) -> list[Bunch]:
+        start_s = kept.outage.start.at_s - AROUND_S
+        end = kept.outage.end
+        end_s = kept.outage.start.at_s if end is None else end.at_s
+        return self.hours.bunches(kept.outage.link, Span(start_s, end_s + AROUND_S))
+
+    def _delays(
+        self, link: Link, span: Span, intervals: Sequence[Interval]
+    ) -> tuple[list[TargetDelays], list[HourDelays]]:
+        """Of every target that a limit may be for, and the hours of the hub."""
+        found: list[TargetDelays] = []
+        hub: list[HourDelays] = []
+        loaded = loaded_of(self._derived, link.id, Span(span.start_s, span.end_s + BATCH_S))
+        for name in (HUB_TARGET, *(target.name for target in link.targets)):
+            reach = link.reach_of(name)
+            if reach is None:
+                continue
+            hours = self.hours.delays(link.id, name, span)
+            if name == HUB_TARGET:
+                hub = hours
+            if hours:
+                found.append(self._target(link.id, name, reach, (hours, intervals, loaded)))
+        return found, hub
+
+    def _target(
+        self,
+        link: str,
+        name: str,
+        reach: Reach,
+        seen: tuple[Sequence[HourDelays], Sequence[Interval], Sequence[Span]],
+    ) -> TargetDelays:
+        """An hour in which the link was always up, and not loaded by our tests, counts as a whole;
+        of others, batch by batch."""
+        rtts, spreads, batches, left, masked = [], [], 0, 0, 0
+        hours, intervals, loaded = seen
+        at = 0
+        for hour in hours:
+            span = Span(hour.start_s, hour.start_s + HOUR_S)
+            while at < len(intervals) and intervals[at].end_s <= span.start_s:
+                at += 1
+            near = _from(intervals, at, span.end_s + 2 * AROUND_S)
+            tests = [one for one in loaded if one.start_s < span.end_s + BATCH_S]
+            tests = [one for one in tests if one.end_s > span.start_s]
+            if always_speaks(span, near, tests):
+                rtts.append(hour.rtts)
+                spreads.append(hour.variation)
+                batches += hour.batches
+                continue
+            found = sample(self._derived.delays(link, name, span), near, tests)
+            rtts += found.batches
+            spreads += [variation(one) for one in found.batches]
+            batches += len(found.batches)
+            left += found.unavailable
+            masked += found.loaded
+        return TargetDelays(name, reach, merge(rtts), total(spreads), batches, left, masked)
+
+
+def _unmeasured(limits: Limits, measured: Sequence[TargetDelays]) -> list[TargetDelays]:
+    """Classes of targets for which something is promised and nothing was measured: nobody knows
+    whether that was kept."""
+    known = {one.reach for one in measured}
+    return [
+        TargetDelays(NO_TARGET, reach, Histogram({}), Variation({}, {}), 0, 0, 0)
+        for reach in Reach
+        if reach not in known and limits.of(reach).promises
+    ]
+
+
+def _from(intervals: Sequence[Interval], at: int, until_s: int) -> list[Interval]:
+    found = []
+    for one in intervals[at:]:
+        if one.start_s >= until_s:
+            break
+        found.append(one)
+    return found
+
+
+def touching(tickets: Iterable[Ticket], span: Span) -> list[Ticket]:
+    """The tickets that share a second with the span."""
+    return [
+        one
+        for one in tickets
+        if one.start_s < span.end_s and (one.end_s is None or one.end_s > span.start_s)
+    ]
