@@ -1,21 +1,24 @@
 """The audit of a month of many links: what making, writing and rendering it costs.
 
-    python bench/audit_month.py [--links 1000] [--days 30] [--seed 1] [--pdf 2]
+    python bench/audit_month.py [--links 1000] [--days 30] [--seed 1] [--pdf 2] [--keep FILE]
 
 The ledger is that of bench/ledger_month.py: seeded faults, judged by the real Judge. Beside it
 stand what a running collector has at a month's end: for every hour of every link the sums of delays
 and evidence (made as hours end), eight throughput tests a day as records, and a verdict. From
 there on nothing is invented: the real AuditMaker, the real renderings, the real SQLite file.
 
-"cold" is the first audit, "again" the second. PDF is laid out for a few links only, each by itself.
-Memory is this process's peak so far, filling and judging included.
+The ledger is made in a process of its own, before. PDF is laid out for a few links only, each by
+itself: as many a link cost as much. Memory is the measured process's peak so far.
 Prints, never asserts.
 """
 
 import argparse
+import multiprocessing
 import os
+import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -30,9 +33,8 @@ from collector.audit.evidence import Span
 from collector.audit.histogram import of_ns
 from collector.audit.phrases import Language
 from collector.ledger.audits import AuditStore
-from collector.ledger.hours import HourStore, pack, summed
+from collector.ledger.hours import pack, summed
 from collector.ledger.verdicts import Draft, VerdictStore
-from collector.report.document import canonical
 from collector.report.gather import AuditMaker, Wanted
 from collector.report.html import Letterhead, Pages, render
 from collector.report.issue import AuditDesk
@@ -131,57 +133,91 @@ def furnish(hub: Collector, span: Span, gathering: Gathering) -> None:
     store.keep(until, "bench", drafts, span.end_s + DAY_S)
 
 
+def make(file: Path, options: argparse.Namespace) -> None:
+    """The judged ledger of a month, with all that stands beside it; in a process of its own, so
+    that the memory which is told is the audit's."""
+    month = Month(2026, 11, Zone.WIB).span
+    whole = Span(month.start_s - BEFORE_S, month.start_s + options.days * DAY_S + BEFORE_S)
+    part = file.with_suffix(".part")
+    hub, figures = Collector(part, options.links, durable=False), Figures()
+    with figures.of("fill (no part of the audit)", options.links):
+        fill(hub, whole, options.seed, options.days // 2)
+    with figures.of("judge all links (no part of the audit)", options.links):
+        while hub.judge.step(whole.end_s + 60):
+            pass
+    promised = (hub.inventory, hub.worlds._promised()[1])
+    gathering = Gathering(hub.ledger, hub.derived, hub.kept, lambda: promised)
+    span = Span(month.start_s, month.start_s + options.days * DAY_S)
+    with figures.of("sums, tests and verdicts (no part of the audit)", options.links):
+        furnish(hub, span, gathering)
+    hub.ledger.close()
+    part.rename(file)
+
+
+def measure(file: Path, options: argparse.Namespace) -> None:
+    """What `pantau-collector audit --issue` does with it."""
+    hub, figures = Collector(file, options.links), Figures()
+    promised = (hub.inventory, hub.worlds._promised()[1])
+    now_s = Month(2026, 11, Zone.WIB).span.end_s + 30 * DAY_S
+    print(f"ledger file {file.stat().st_size / 2**20:.0f} MiB")
+    maker = AuditMaker(hub.ledger, hub.derived, hub.kept, lambda: promised)
+    desk = AuditDesk(maker, AuditStore(hub.ledger))
+    with figures.of("audit made and issued", options.links):
+        made = desk.issue(Wanted("2026-11"), "bench", now_s)
+    audit = made.document.audit
+    with figures.of("CSV", options.links):
+        csv_files(audit)
+    with figures.of("XLSX", options.links):
+        size = len(xlsx(made, Language.ID))
+    print(f"JSON {len(made.data) / 2**20:.1f} MiB, XLSX {size / 2**20:.1f} MiB")
+    with figures.of("HTML of every link", options.links):
+        pages = sum(
+            len(render(made, Pages(False, [one]), Language.ID, Letterhead())) for one in audit.links
+        )
+        pages += len(render(made, Pages(True, ()), Language.ID, Letterhead()))
+    print(f"HTML {pages / 2**20:.1f} MiB")
+    with figures.of("audit again, the issued one", options.links):
+        again = desk.make(Wanted("2026-11"), now_s)
+    print(f"the same again: {again.data == made.data}")
+    del again
+    few = audit.links[: options.pdf]
+    with figures.of(f"PDF of {len(few)} links, each", len(few)):
+        for one in few:
+            pdf(render(made, Pages(False, [one]), Language.ID, Letterhead()))
+    with figures.of("PDF of the summary"):
+        pdf(render(made, Pages(True, ()), Language.ID, Letterhead()))
+    figures.show()
+    print(f"{audit.summary.judgement}, restitution Rp{audit.summary.restitution_rupiah:,}")
+    hub.ledger.close()
+
+
+def apart(what: Callable[[Path, argparse.Namespace], None], *told: object) -> None:
+    """In a process of its own. Exits where it fails."""
+    process = multiprocessing.get_context("spawn").Process(target=what, args=told)
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit(process.exitcode)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--links", type=int, default=1_000)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pdf", type=int, default=2, help="documents of links to lay out")
+    parser.add_argument("--keep", type=Path, help="a ledger that is kept, and taken if it is there")
     options = parser.parse_args()
     print_machine()
-    print(f"load average {os.getloadavg()[0]:.2f}")
-    month = Month(2026, 11, Zone.WIB).span
-    whole = Span(month.start_s - BEFORE_S, month.start_s + options.days * DAY_S + BEFORE_S)
+    print(f"load average {os.getloadavg()[0]:.2f}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        hub = Collector(Path(folder) / "ledger.db", options.links)
-        fill(hub, whole, options.seed, options.days // 2)
-        figures, now_s = Figures(), whole.end_s + 60
-        with figures.of("judge all links (no part of the audit)", options.links):
-            while hub.judge.step(now_s):
-                pass
-        promised = (hub.inventory, hub.worlds._promised()[1])
-        gathering = Gathering(hub.ledger, hub.derived, hub.kept, lambda: promised)
-        span = Span(month.start_s, month.start_s + options.days * DAY_S)
-        with figures.of("sums, tests and verdicts (no part of the audit)", options.links):
-            furnish(hub, span, gathering)
-        print(f"ledger file {(Path(folder) / 'ledger.db').stat().st_size / 2**20:.0f} MiB")
-        maker = AuditMaker(hub.ledger, hub.derived, hub.kept, lambda: promised)
-        assert isinstance(maker.hours, HourStore)
-        with figures.of("audit: cold", options.links):
-            audit = maker.audit(Wanted("2026-11"), now_s + 30 * DAY_S)
-        with figures.of("audit: again", options.links):
-            again = maker.audit(Wanted("2026-11"), now_s + 30 * DAY_S)
-        print(f"the same again: {canonical(again) == canonical(audit)}")
-        del again
-        desk = AuditDesk(maker, AuditStore(hub.ledger))
-        with figures.of("audit made and issued", options.links):
-            made = desk.issue(Wanted("2026-11"), "bench", now_s + 30 * DAY_S)
-        with figures.of("XLSX", options.links):
-            size = len(xlsx(made, Language.ID))
-        print(f"JSON {len(made.data) / 2**20:.1f} MiB, XLSX {size / 2**20:.1f} MiB")
-        with figures.of("CSV", options.links):
-            csv_files(audit)
-        few = made.document.audit.links[: options.pdf]
-        with figures.of(f"HTML of {len(few)} links, each", len(few)):
-            pages = [render(made, Pages(False, [one]), Language.ID, Letterhead()) for one in few]
-        with figures.of(f"PDF of {len(few)} links, each", len(few)):
-            for page in pages:
-                pdf(page)
-        with figures.of("PDF of the summary"):
-            pdf(render(made, Pages(True, ()), Language.ID, Letterhead()))
-        figures.show()
-        print(f"{audit.summary.judgement}, restitution Rp{audit.summary.restitution_rupiah:,}")
-        hub.ledger.close()
+        kept = options.keep or Path(folder) / "kept.db"
+        if not kept.exists():
+            apart(make, kept, options)
+        # Issuing writes: the one that is kept stays as it is.
+        file = Path(folder) / "ledger.db"
+        shutil.copy(kept, file)
+        apart(measure, file, options)
 
 
 if __name__ == "__main__":

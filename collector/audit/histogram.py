@@ -87,9 +87,10 @@ def of_ns(rtts_ns: Iterable[int], lost: int = 0) -> Histogram:
 
 def merge(histograms: Iterable[Histogram]) -> Histogram:
     """All of them as one, whatever their order."""
-    counts: Counter[int] = Counter()
+    counts: dict[int, int] = {}
     lost = 0
     for one in histograms:
-        counts.update(one.counts)
+        for index, count in one.counts.items():
+            counts[index] = counts.get(index, 0) + count
         lost += one.lost
-    return Histogram(dict(counts), lost)
+    return Histogram(counts, lost)

@@ -5,7 +5,7 @@ told (`Registered`), nor what was said of all links together.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from collector.answers import Answers, MonthAnswer, whole
 from collector.audit.calendar import Month
@@ -33,6 +33,7 @@ NO_TARGET = "none"
 """Stands for the target of a promise that nothing was measured for."""
 AROUND_S = 60
 """Batches so near to an outage are its evidence."""
+Row = TypeVar("Row", Interval, Span)
 
 
 class Registered(NamedTuple):
@@ -159,14 +160,15 @@ class LinkReader:
         of others, batch by batch."""
         rtts, spreads, batches, left, masked = [], [], 0, 0, 0
         hours, intervals, loaded = seen
-        at = 0
+        at = beside = 0
         for hour in hours:
             span = Span(hour.start_s, hour.start_s + HOUR_S)
             while at < len(intervals) and intervals[at].end_s <= span.start_s:
                 at += 1
+            while beside < len(loaded) and loaded[beside].end_s <= span.start_s:
+                beside += 1
             near = _from(intervals, at, span.end_s + 2 * AROUND_S)
-            tests = [one for one in loaded if one.start_s < span.end_s + BATCH_S]
-            tests = [one for one in tests if one.end_s > span.start_s]
+            tests = _from(loaded, beside, span.end_s + BATCH_S)
             if always_speaks(span, near, tests):
                 rtts.append(hour.rtts)
                 spreads.append(hour.variation)
@@ -192,12 +194,13 @@ def _unmeasured(limits: Limits, measured: Sequence[TargetDelays]) -> list[Target
     ]
 
 
-def _from(intervals: Sequence[Interval], at: int, until_s: int) -> list[Interval]:
+def _from(rows: Sequence[Row], at: int, until_s: int) -> list[Row]:
+    """Of rows in order, those from one on that begin earlier."""
     found = []
-    for one in intervals[at:]:
-        if one.start_s >= until_s:
+    for place in range(at, len(rows)):
+        if rows[place].start_s >= until_s:
             break
-        found.append(one)
+        found.append(rows[place])
     return found
 
 
