@@ -40,6 +40,7 @@ from tests.collector.bundle import forge
 from tests.collector.bundle.kit import PUBLIC, Made, clock_at, made
 from tests.collector.contract_kit import contract
 from tests.collector.kit import Box, heartbeat
+from tests.collector.settle import district as district_module
 from tests.collector.settle import line
 from tests.collector.settle.district import T0, District, Site, lost
 from wire.journal import Anchor
@@ -58,8 +59,8 @@ class TriedOut(District):
     """A district of which link a is tested for its rate, as a second box at its node tells; one
     test was cut short, and told of days later."""
 
-    def __init__(self, file: Path) -> None:
-        super().__init__(file, SITES, UNTIL_S, limits=LIMITS)
+    def __init__(self, file: Path, sites: tuple[Site, ...] = SITES, until_s: int = UNTIL_S) -> None:
+        super().__init__(file, sites, until_s, limits=LIMITS)
         self.box = Box(98, "n-a")
         self.ledger.add_token(self.box.token)
         self.ledger.enrol(self.box.token.token_id, self.box.agent)
@@ -73,23 +74,26 @@ class TriedOut(District):
         )
         self.inventory = plain.promised(lambda one: self.contracts.promise(one, T0))
 
-    def test(self, received_ns: int) -> None:
-        starts = (300, 900, 1200)
+    def test(self, received_ns: int, *starts: int) -> None:
         tests = [line.transfer("a", second * SECOND, 0.9 + second / 1e5) for second in starts]
         cut_short = msgspec.structs.replace(
             line.skipped("a", 5 * DAY_S * SECOND, line.TransferOutcome.ABORTED),
             ago_ns=(5 * DAY_S - 1500) * SECOND,
         )
+        told = {second: [] for second in range(0, self.until_s, 600)} | {max(starts) + 30: tests}
         batches = [
-            self.box.batch([heartbeat(second, known(second)), *rows])
-            for second, rows in ((200, []), (1300, tests), (5 * DAY_S + 60, [cut_short]))
+            self.box.batch([heartbeat(second, known(second)), *told[second]])
+            for second in sorted(told)
         ]
+        self.box.begin()
+        late = 5 * DAY_S + 60
+        batches.append(self.box.batch([heartbeat(late, known(late)), cut_short]))
         self.ledger.store([read(one, received_ns, Reading(["a"], [])) for one in batches])
         self.take([])
 
 
 def known(second: int) -> Anchor:
-    return Anchor(second * SECOND, (T0 + second) * SECOND, 5_000_000)
+    return Anchor(second * SECOND, (district_module.T0 + second) * SECOND, 5_000_000)
 
 
 def written(one: Made, file: Path, link: str = "a", span: Span = SEPTEMBER) -> Written:
@@ -102,7 +106,7 @@ def tested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("tested")
     one = made(folder, district=TriedOut(folder / "ledger.db"))
     assert isinstance(one.district, TriedOut)
-    one.district.test((T0 + UNTIL_S) * SECOND)
+    one.district.test((T0 + UNTIL_S) * SECOND, 300, 900, 1200)
     ledger, promised = one.source.ledger, one.source.promised
     gathering = Gathering(ledger, one.district.derived, one.district.kept, lambda: promised)
     Auditor(gathering, VerdictStore(ledger)).look(date(2026, 10, 1), SEPTEMBER.end_s + DAY_S)
@@ -171,7 +175,7 @@ def test_an_outage_is_called_as_in_the_collectors_ledger(tested: Made, good: byt
     """The ledger that is made for verifying counts from 1 too; so this one begins elsewhere."""
     (period,) = audit_of(good)["links"][0]["periods"]
     (kept,) = tested.district.kept.newest(Lane.EVIDENCE, "a", SEPTEMBER)
-    assert (period["outages"][0]["id"], period["outages"][0]["revision"]) == (kept.id, 1)
+    assert (period["outages"][0]["id"], period["outages"][0]["revision"]) == kept[:2]
     found = lines_of(edited(good, lambda told: outage(told).update(id=kept.id + 1)))
     assert audits(found, Finding.DIFFERS) == [
         f"{NAME}: links[a].periods[0].outages[{kept.id + 1}]: computed nothing, said "
@@ -390,6 +394,43 @@ def test_months_before_that_the_bundle_holds_are_computed(tested: Made, tmp_path
 
     found = audits(lines_of(edited(data, brighter)), Finding.DIFFERS)
     assert found == [f"{NAME}: summary.trend[2026-08].lower: computed 0.0, said 1.0"]
+
+
+def test_what_lies_across_a_months_end_follows_in_both_months(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cut, a power cut and a throughput test, of which each month has its seconds."""
+    edge = 4000
+    monkeypatch.setattr(district_module, "T0", SEPTEMBER.end_s - edge)
+    cuts = lost((700, 760), (3900, 4100), (7000, 7100))
+    both = lost((3900, 4050))
+    sites = (
+        Site("a", hub=cuts, anchor=cuts),
+        Site("b", hub=both, anchor=both),
+        Site("z", off=((3950, 4300),), cpe_boots=(-1_000_000, 4295)),
+    )
+    one = made(tmp_path, district=TriedOut(tmp_path / "ledger.db", sites, 8400))
+    assert isinstance(one.district, TriedOut)
+    one.district.test((SEPTEMBER.end_s + 4400) * SECOND, 600, edge - 500, edge - 5, edge + 900)
+    october = Month(2026, 10, Zone.WIB).span
+    clock = clock_at(october.end_s + DAY_S - T0)
+    for link in "abz":
+        seconds = []
+        for number, span in enumerate((SEPTEMBER, october)):
+            file = tmp_path / f"{link}{number}.tar"
+            export(one.source._replace(clock=clock), link, span, file)
+            lines = lines_of(file.read_bytes())
+            assert lines.good, (link, [x for x in lines.all if not x.finding.good])
+            ((name, data),) = (
+                (name, json.loads(data))
+                for name, data in forge.members(file.read_bytes()).items()
+                if name.startswith("audit/")
+            )
+            assert name == f"audit/2026-{9 + number:02}.json"
+            (period,) = data["links"][0]["periods"]
+            seconds += [each["within_s"] for each in period["outages"]]
+        assert seconds == {"a": [60, 100, 100, 100], "b": [100, 50], "z": [50, 300, 30]}[link]
+    one.district.close()
 
 
 def test_a_month_of_two_contracts_has_both(tmp_path: Path) -> None:
