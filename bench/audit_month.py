@@ -3,9 +3,10 @@
     python bench/audit_month.py [--links 1000] [--days 30] [--seed 1] [--pdf 2] [--keep FILE]
 
 The ledger is that of bench/ledger_month.py: seeded faults, judged by the real Judge. Beside it
-stand what a running collector has at a month's end: for every hour of every link the sums of delays
-and evidence (made as hours end), eight throughput tests a day as records, and a verdict. From
-there on nothing is invented: the real AuditMaker, the real renderings, the real SQLite file.
+stand what a running collector has at a month's end: for every hour of every link the sums of
+evidence and of delays to hub and two anchors (made as hours end), eight throughput tests a day as
+records with the minutes beside them, and a verdict. From there on nothing is invented: the real
+AuditMaker, the real renderings, the real SQLite file.
 
 The ledger is made in a process of its own, before. PDF is laid out for a few links only, each by
 itself: as many a link cost as much. Memory is the measured process's peak so far.
@@ -16,9 +17,10 @@ import argparse
 import multiprocessing
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -30,7 +32,7 @@ from peers.machine import print_machine
 
 from collector.audit.calendar import DAY_S, Month, Zone
 from collector.audit.evidence import Span
-from collector.audit.histogram import of_ns
+from collector.audit.histogram import Histogram, of_ns
 from collector.audit.phrases import Language
 from collector.ledger.audits import AuditStore
 from collector.ledger.hours import pack, summed
@@ -86,26 +88,76 @@ def tests(box: Box, span: Span) -> Iterator[tuple[str, str, str, int, int, bytes
             yield box.link, "throughput", "transfer", boot_ns, at_s, line
 
 
+ASKED = {"hub": 60, "a1": 6, "a2": 6}
+"""Packets a minute by target."""
+
+
+def minute(number: int, packets: int, slow: float) -> Histogram:
+    """The round trips of one minute of the hour, some lost."""
+    rtts = [round((20 + (k * 7 + number) % 11) * 1e6 * slow) for k in range(packets)]
+    return of_ns(rtts, number % 3)
+
+
+def slowness(hour: int) -> float:
+    """Evenings are slow."""
+    return 1.5 if hour % 24 in (12, 13, 14, 15) else 1.0
+
+
 @cache
-def hour_sum(slow: float) -> bytes:
-    """Sixty minutes of round trips, some lost."""
-    minutes = [
-        of_ns([round((20 + (k * 7 + minute) % 11) * 1e6 * slow) for k in range(60)], minute % 3)
-        for minute in range(60)
-    ]
-    return pack(summed(0, minutes))
+def hour_sum(packets: int, slow: float) -> bytes:
+    """Sixty minutes of round trips."""
+    return pack(summed(0, (minute(k, packets, slow) for k in range(60))))
 
 
 def sum_up(hub: Collector, box: Box, span: Span) -> None:
     """The hours' sums as the service would have left them: a minute's batch each minute."""
     rows, used = [], []
     for hour in range(span.start_s // HOUR_S, span.end_s // HOUR_S):
-        evening = hour % 24 in (12, 13, 14, 15)
-        rows.append((box.link, "hub", hour, hour_sum(1.5 if evening else 1.0)))
+        rows += [
+            (box.link, name, hour, hour_sum(packets, slowness(hour)))
+            for name, packets in ASKED.items()
+        ]
         used.append((box.link, hour, 60, hour.to_bytes(32, "big")))
     with hub.ledger.transaction() as db:
         db.executemany("INSERT OR REPLACE INTO delay_hour VALUES (?,?,?,?)", rows)
         db.executemany("INSERT OR REPLACE INTO evidence_hour VALUES (?,?,?,?)", used)
+
+
+def beside(file: Path, links: Sequence[str], span: Span) -> None:
+    """The minutes that tests touch, batch by batch: what an audit reads of an hour with a test. Of
+    their batches nothing else is here, so this goes past the ledger's own connection."""
+    db = sqlite3.connect(file)
+    encode = msgspec.msgpack.Encoder().encode
+    batch_id = 10**9
+    touched = {
+        at // 60 * 60
+        for day in range(span.length_s // DAY_S)
+        for hour in TESTS
+        for begin in [span.start_s + day * DAY_S + hour * HOUR_S + day % 50 * 60]
+        for at in range(begin - 120, begin + 180, 60)
+    }
+    rows = [
+        (name, at, one.lost, encode(dict(one.counts)))
+        for at in sorted(touched)
+        for name, packets in ASKED.items()
+        for one in [minute(at // 60 % 60, packets, slowness(at // HOUR_S))]
+    ]
+    with db:
+        for link in links:
+            first = batch_id
+            db.executemany(
+                "INSERT INTO placement VALUES (?,?,?,0,0,'anchor')",
+                [(first + k, bytes(16), bytes(16)) for k in range(len(touched))],
+            )
+            db.executemany(
+                "INSERT INTO delay VALUES (?,?,?,?,?,?,?)",
+                [
+                    (first + k // len(ASKED), link, row[0], 0, *row[1:])
+                    for k, row in enumerate(rows)
+                ],
+            )
+            batch_id += len(touched)
+    db.close()
 
 
 def furnish(hub: Collector, span: Span, gathering: Gathering) -> None:
@@ -151,6 +203,7 @@ def make(file: Path, options: argparse.Namespace) -> None:
     with figures.of("sums, tests and verdicts (no part of the audit)", options.links):
         furnish(hub, span, gathering)
     hub.ledger.close()
+    beside(part, [box.link for box in hub.boxes], span)
     part.rename(file)
 
 
@@ -181,7 +234,7 @@ def measure(file: Path, options: argparse.Namespace) -> None:
     print(f"the same again: {again.data == made.data}")
     del again
     few = audit.links[: options.pdf]
-    with figures.of(f"PDF of {len(few)} links, each", len(few)):
+    with figures.of(f"PDF of {len(few)} links, each", max(1, len(few))):
         for one in few:
             pdf(render(made, Pages(False, [one]), Language.ID, Letterhead()))
     with figures.of("PDF of the summary"):

@@ -45,7 +45,7 @@ from collector.audit.evidence import Span
 from collector.audit.strip import Strip
 from collector.committer import GROUP
 from collector.contracts import Cir, Contract, Contracts, Layer, Rates
-from collector.inventory import Inventory, Link, LinkTarget, Node, NodeKind
+from collector.inventory import Inventory, Link, LinkTarget, Node, NodeKind, Reach
 from collector.ledger.derived import DerivedStore, lived, packed
 from collector.ledger.derived_schema import HOUR_S
 from collector.ledger.outages import Lane, OutageStore
@@ -70,8 +70,8 @@ NEAR_S = 900
 """Readings of the CPE are kept so far around a fault, one a minute."""
 
 
-def target(name: str, role: Role) -> LinkTarget:
-    return LinkTarget(name=name, probe="icmp", role=role, address="192.0.2.1")
+def target(name: str, role: Role, reach: Reach | None = None) -> LinkTarget:
+    return LinkTarget(name=name, probe="icmp", role=role, address="192.0.2.1", reach=reach)
 
 
 def district(links: int) -> tuple[Inventory, Contracts]:
@@ -81,8 +81,8 @@ def district(links: int) -> tuple[Inventory, Contracts]:
     )
     asked = (
         target("gateway", Role.GATEWAY),
-        target("a1", Role.ANCHOR),
-        target("a2", Role.ANCHOR),
+        target("a1", Role.ANCHOR, Reach.DOMESTIC),
+        target("a2", Role.ANCHOR, Reach.DOMESTIC),
         LinkTarget(name="router", probe="snmp", role=Role.GATEWAY, address="192.0.2.1"),
     )
     rows = tuple(

@@ -94,3 +94,17 @@ def merge(histograms: Iterable[Histogram]) -> Histogram:
             counts[index] = counts.get(index, 0) + count
         lost += one.lost
     return Histogram(counts, lost)
+
+
+def less(whole: Histogram, parts: Iterable[Histogram]) -> Histogram:
+    """What is left of a sum without some of its parts. Raises ValueError where they are none."""
+    part = merge(parts)
+    counts = dict(whole.counts)
+    for index, count in part.counts.items():
+        counts[index] = counts.get(index, 0) - count
+    left = Histogram(
+        {index: count for index, count in counts.items() if count}, whole.lost - part.lost
+    )
+    if left.lost < 0 or any(count < 0 for count in left.counts.values()):
+        raise ValueError("these are no parts of that sum")
+    return left
