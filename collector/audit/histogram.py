@@ -6,7 +6,7 @@ a judgement that falls between them is none. Lost packets are infinitely late (R
 """
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -87,13 +87,13 @@ def of_ns(rtts_ns: Iterable[int], lost: int = 0) -> Histogram:
 
 def merge(histograms: Iterable[Histogram]) -> Histogram:
     """All of them as one, whatever their order."""
-    counts: dict[int, int] = {}
+    counts: defaultdict[int, int] = defaultdict(int)
     lost = 0
     for one in histograms:
         for index, count in one.counts.items():
-            counts[index] = counts.get(index, 0) + count
+            counts[index] += count
         lost += one.lost
-    return Histogram(counts, lost)
+    return Histogram(dict(counts), lost)
 
 
 def less(whole: Histogram, parts: Iterable[Histogram]) -> Histogram:

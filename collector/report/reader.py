@@ -160,9 +160,8 @@ class LinkReader:
         1,440."""
         hours, intervals, loaded = seen
         whole = Span(hours[0].start_s, hours[-1].start_s + HOUR_S)
-        found = sample(
-            self._rows(link, name, doubtful(whole, intervals, loaded)), intervals, loaded
-        )
+        rows = self._derived.delays_within(link, name, doubtful(whole, intervals, loaded))
+        found = sample(rows, intervals, loaded)
         try:
             speaks = without(together(hours), found.left_out)
         except ValueError:
@@ -178,9 +177,6 @@ class LinkReader:
             found.unavailable,
             found.loaded,
         )
-
-    def _rows(self, link: str, target: str, spans: Iterable[Span]) -> list[tuple[int, Histogram]]:
-        return [row for span in spans for row in self._derived.delays(link, target, span)]
 
 
 def _unmeasured(limits: Limits, measured: Sequence[TargetDelays]) -> list[TargetDelays]:
