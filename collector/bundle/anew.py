@@ -59,6 +59,16 @@ class _Issued(msgspec.Struct, frozen=True, kw_only=True):
     audit: msgspec.Raw
 
 
+class _Told(NamedTuple):
+    """An audit that is to be compared."""
+
+    name: str
+    data: bytes
+    month: Month
+    issued: bool = False
+    """Given from elsewhere: another release may have made it."""
+
+
 class _Name(NamedTuple):
     """What the collector's ledger calls an outage."""
 
@@ -107,7 +117,7 @@ class Anew:
 
     # --- making -------------------------------------------------------------------------------
 
-    def make(self, month: Month, said: Audit) -> _Made:
+    def make(self, month: Month, said: Audit, software: str) -> _Made:
         """The audit of a month that the bundle holds whole; what it cannot show is as `said`."""
         inventory, _ = self._papers.promised
         link = inventory.links[self._wanted.link]
@@ -118,9 +128,7 @@ class Anew:
         theirs = next((one for one in said.links if one.link == link.id), None)
         part = own if theirs is None else self._borrowed(own, theirs)
         trend = summary.trend(month, [facts.months], [part])
-        frame = Frame(
-            month, Scope(kind="link", value=link.id), tolerance_s, self._papers.bundle.software
-        )
+        frame = Frame(month, Scope(kind="link", value=link.id), tolerance_s, software)
         return _Made(
             audit(frame, [part], self._trend(month, trend, said.summary.trend)),
             tuple(self._uncovered(month, part, said)),
@@ -227,7 +235,7 @@ class Anew:
             if name not in documents:
                 lines.fail(AUDITS, Finding.MISSING, f"{name}: follows, and is not here")
             else:
-                self._whole(name, documents[name], month, lines)
+                self._whole(_Told(name, documents[name], month), lines)
         for left in self.months.left:
             text = f"{audits.file_of(left.month)}: no audit is here: {left.why}"
             lines.say(AUDITS, Finding.NOTED, text)
@@ -256,30 +264,32 @@ class Anew:
             text = f"{name}: this bundle and the document have no audit {what} in common"
             lines.fail(AUDITS, Finding.MISSING, text)
         elif said.scope == Scope(kind="link", value=link):
-            self._whole(name, bytes(document.audit), month, lines)
+            self._whole(_Told(name, bytes(document.audit), month, issued=True), lines)
         else:
             self._part(name, said, _plain(document.audit), (month, lines))
 
-    def _whole(self, name: str, data: bytes, month: Month, lines: Lines) -> None:
+    def _whole(self, told: _Told, lines: Lines) -> None:
         """An audit of the link's own scope."""
+        name = told.name
         try:
-            said = _decode(data)
+            said = _decode(told.data)
         except (msgspec.MsgspecError, UnicodeError) as error:
             lines.fail(AUDITS, Finding.ALTERED, f"{name}: cannot be read as an audit: {error}")
             return
-        made = self.make(month, said)
+        software = said.software if told.issued else self._papers.bundle.software
+        made = self.make(told.month, said, software)
         anew = canonical(made.audit)
-        if anew == data:
+        if anew == told.data:
             text = f"{name}: made anew of the batches, equal to the byte"
             lines.say(AUDITS, Finding.HOLDS, text)
         else:
-            _tell(name, _plain(data), _plain(anew), lines)
+            _tell(name, _plain(told.data), _plain(anew), lines)
         _name_uncovered(name, made, lines)
 
     def _part(self, name: str, said: Audit, plain: Any, to: tuple[Month, Lines]) -> None:
         """An audit of several links: what it says of this one."""
         month, lines = to
-        made = self.make(month, said)
+        made = self.make(month, said, said.software)
         link = self._wanted.link
         theirs = [one for one in plain["links"] if one["link"] == link]
         mine = [_plain(_sorted(one)) for one in made.audit.links]
