@@ -282,6 +282,11 @@ def check_contents(told: Signed, lines: Lines) -> tuple[Inventory, Contracts] | 
     _same_link(told, link, lines)
     names = ", ".join(f"{one.reference} ({one.digest()[:16]})" for one in contracts) or "none"
     lines.unless_failed(CONTENTS, f"as they were stated; contracts {names}")
+    text = (
+        f"the collector's word alone: {d.HUB} (when it ran), {d.WORLD} (the other links), and that"
+        f" nothing was left out of {d.REGISTERS}"
+    )
+    lines.say(CONTENTS, Finding.NOTED, text)
     told_by = Contracts(tuple(contracts))
     # A plan of throughput tests without rates has those of the contract, as at the hub.
     inventory = Inventory(
