@@ -7,7 +7,7 @@ told (`Registered`), nor what was said of all links together.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from collector.answers import Answers, MonthAnswer, whole
+from collector.answers import EDGE_S, Answers, MonthAnswer, whole
 from collector.audit.calendar import Month
 from collector.audit.delays import BATCH_S, doubtful, sample
 from collector.audit.evidence import Span
@@ -94,7 +94,10 @@ class LinkReader:
         full = Span(span.start_s, -(-span.end_s // HOUR_S) * HOUR_S)
         intervals = self._intervals(link.id, span)
         outages = self.outages(link.id, span)
-        delays, hub = self._delays(link, full, intervals)
+        # Both ask for the same minute beside it.
+        wide = Span(span.start_s - EDGE_S, full.end_s + max(EDGE_S, BATCH_S))
+        loaded = loaded_of(self._derived, link.id, wide)
+        delays, hub = self._delays(link, full, (intervals, loaded))
         delays += _unmeasured(answer.contract.limits, delays)
         palapa = answer.contract.restitution.rule is Rule.PALAPA
         others = inventory.links_of(link.node) if palapa else ()
@@ -102,7 +105,7 @@ class LinkReader:
             answer=answer,
             intervals=intervals,
             beside=[self._intervals(one.id, span) for one in others if one.id != link.id],
-            violations=self.answers.violations(answer),
+            violations=self.answers.violations(answer, loaded),
             outages=outages,
             bunches={one.id: self._bunches(one) for one in outages},
             rulings=decide(answer.contract, covering(registered.entries, link, inventory)),
@@ -131,12 +134,11 @@ class LinkReader:
         return self.hours.bunches(kept.outage.link, Span(start_s, end_s + AROUND_S))
 
     def _delays(
-        self, link: Link, span: Span, intervals: Sequence[Interval]
+        self, link: Link, span: Span, seen: tuple[Sequence[Interval], Sequence[Span]]
     ) -> tuple[list[TargetDelays], list[HourDelays]]:
         """Of every target that a limit may be for, and the hours of the hub."""
         found: list[TargetDelays] = []
         hub: list[HourDelays] = []
-        loaded = loaded_of(self._derived, link.id, Span(span.start_s, span.end_s + BATCH_S))
         for name in (HUB_TARGET, *(target.name for target in link.targets)):
             reach = link.reach_of(name)
             if reach is None:
@@ -145,7 +147,7 @@ class LinkReader:
             if name == HUB_TARGET:
                 hub = hours
             if hours:
-                found.append(self._target(link.id, name, reach, (hours, intervals, loaded)))
+                found.append(self._target(link.id, name, reach, (hours, *seen)))
         return found, hub
 
     def _target(
