@@ -1,21 +1,27 @@
 """The audit of a month of many links: what making, writing and rendering it costs.
 
-    python bench/audit_month.py [--links 1000] [--days 30] [--seed 1] [--pdf 2]
+    python bench/audit_month.py [--links 1000] [--distinct 100] [--days 30] [--pdf 2] [--keep FILE]
 
-The ledger is that of bench/ledger_month.py: seeded faults, judged by the real Judge. Beside it
-stand what a running collector has at a month's end: for every hour of every link the sums of delays
-and evidence (made as hours end), eight throughput tests a day as records, and a verdict. From
-there on nothing is invented: the real AuditMaker, the real renderings, the real SQLite file.
+The ledger is that of bench/ledger_month.py: seeded faults, judged by the real Judge; of more than
+--distinct links the others are these once more, under names of their own. Beside it
+stand what a running collector has at a month's end: for every hour of every link the sums of
+evidence and of delays to hub and two anchors (made as hours end), eight throughput tests a day as
+records with the minutes beside them, and a verdict. From there on nothing is invented: the real
+AuditMaker, the real renderings, the real SQLite file.
 
-"cold" is the first audit, "again" the second. PDF is laid out for a few links only, each by itself.
-Memory is this process's peak so far, filling and judging included.
+The ledger is made in a process of its own, before. PDF is laid out for a few links only, each by
+itself: as many a link cost as much. Memory is the measured process's peak so far.
 Prints, never asserts.
 """
 
 import argparse
+import multiprocessing
 import os
+import shutil
+import sqlite3
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -27,12 +33,12 @@ from peers.machine import print_machine
 
 from collector.audit.calendar import DAY_S, Month, Zone
 from collector.audit.evidence import Span
-from collector.audit.histogram import of_ns
+from collector.audit.histogram import Histogram, of_ns
+from collector.audit.intervals import Outage
 from collector.audit.phrases import Language
 from collector.ledger.audits import AuditStore
-from collector.ledger.hours import HourStore, pack, summed
+from collector.ledger.hours import pack, summed
 from collector.ledger.verdicts import Draft, VerdictStore
-from collector.report.document import canonical
 from collector.report.gather import AuditMaker, Wanted
 from collector.report.html import Letterhead, Pages, render
 from collector.report.issue import AuditDesk
@@ -84,26 +90,112 @@ def tests(box: Box, span: Span) -> Iterator[tuple[str, str, str, int, int, bytes
             yield box.link, "throughput", "transfer", boot_ns, at_s, line
 
 
+COPIED = {
+    "strip": "hour, lived, runs",
+    "interval": "start_s, end_s, state, cause, charge, witnesses, why, event",
+    "judged_by": "digest",
+    "sample": "batch_id, target, kind, boot_ns, at_s, line",
+    "stretch": "batch_id, target, view, interval_ns, first_boot_ns, last_boot_ns, from_s, to_s,"
+    " beats",
+}
+ASKED = {"hub": 60, "a1": 6, "a2": 6}
+"""Packets a minute by target."""
+
+
+def minute(number: int, packets: int, slow: float) -> Histogram:
+    """The round trips of one minute of the hour, some lost."""
+    rtts = [round((20 + (k * 7 + number) % 11) * 1e6 * slow) for k in range(packets)]
+    return of_ns(rtts, number % 3)
+
+
+def slowness(hour: int) -> float:
+    """Evenings are slow."""
+    return 1.5 if hour % 24 in (12, 13, 14, 15) else 1.0
+
+
 @cache
-def hour_sum(slow: float) -> bytes:
-    """Sixty minutes of round trips, some lost."""
-    minutes = [
-        of_ns([round((20 + (k * 7 + minute) % 11) * 1e6 * slow) for k in range(60)], minute % 3)
-        for minute in range(60)
-    ]
-    return pack(summed(0, minutes))
+def hour_sum(packets: int, slow: float) -> bytes:
+    """Sixty minutes of round trips."""
+    return pack(summed(0, (minute(k, packets, slow) for k in range(60))))
 
 
 def sum_up(hub: Collector, box: Box, span: Span) -> None:
     """The hours' sums as the service would have left them: a minute's batch each minute."""
     rows, used = [], []
     for hour in range(span.start_s // HOUR_S, span.end_s // HOUR_S):
-        evening = hour % 24 in (12, 13, 14, 15)
-        rows.append((box.link, "hub", hour, hour_sum(1.5 if evening else 1.0)))
+        rows += [
+            (box.link, name, hour, hour_sum(packets, slowness(hour)))
+            for name, packets in ASKED.items()
+        ]
         used.append((box.link, hour, 60, hour.to_bytes(32, "big")))
     with hub.ledger.transaction() as db:
         db.executemany("INSERT OR REPLACE INTO delay_hour VALUES (?,?,?,?)", rows)
         db.executemany("INSERT OR REPLACE INTO evidence_hour VALUES (?,?,?,?)", used)
+
+
+def beside(file: Path, links: Sequence[str], span: Span) -> None:
+    """The minutes that tests touch, batch by batch: what an audit reads of an hour with a test. Of
+    their batches nothing else is here, so this goes past the ledger's own connection."""
+    db = sqlite3.connect(file)
+    encode = msgspec.msgpack.Encoder().encode
+    batch_id = 10**9
+    touched = {
+        at // 60 * 60
+        for day in range(span.length_s // DAY_S)
+        for hour in TESTS
+        for begin in [span.start_s + day * DAY_S + hour * HOUR_S + day % 50 * 60]
+        for at in range(begin - 120, begin + 180, 60)
+    }
+    rows = [
+        (name, at, one.lost, encode(dict(one.counts)))
+        for at in sorted(touched)
+        for name, packets in ASKED.items()
+        for one in [minute(at // 60 % 60, packets, slowness(at // HOUR_S))]
+    ]
+    with db:
+        for link in links:
+            first = batch_id
+            db.executemany(
+                "INSERT INTO placement VALUES (?,?,?,0,0,'anchor')",
+                [(first + k, bytes(16), bytes(16)) for k in range(len(touched))],
+            )
+            db.executemany(
+                "INSERT INTO delay VALUES (?,?,?,?,?,?,?)",
+                [
+                    (first + k // len(ASKED), link, row[0], 0, *row[1:])
+                    for k, row in enumerate(rows)
+                ],
+            )
+            batch_id += len(touched)
+    db.close()
+
+
+def repeat(file: Path, distinct: int, links: int) -> None:
+    """What was judged of the first links once more under others' names: judging a thousand takes
+    half an hour, and an audit takes each by itself."""
+    db = sqlite3.connect(file)
+    (newest,) = db.execute("SELECT max(id) FROM outage").fetchone()
+    with db:
+        for number in range(distinct, links):
+            old, new = f"link-{number % distinct}", f"link-{number}"
+            for table, columns in COPIED.items():
+                db.execute(
+                    f"INSERT INTO {table} (link, {columns}) SELECT ?, {columns} FROM {table}"
+                    " WHERE link=?",
+                    (new, old),
+                )
+            rows = db.execute("SELECT * FROM outage WHERE link=?", (old,)).fetchall()
+            away = number // distinct * newest
+            db.executemany(
+                "INSERT INTO outage VALUES (?,?,?,?,?,?,?,?,?,?)",
+                [(row[0] + away, *row[1:3], new, *row[4:9], renamed(row[9], new)) for row in rows],
+            )
+    db.close()
+
+
+def renamed(outage: bytes, link: str) -> bytes:
+    one = msgspec.json.decode(outage, type=Outage)
+    return msgspec.json.encode(msgspec.structs.replace(one, link=link))
 
 
 def furnish(hub: Collector, span: Span, gathering: Gathering) -> None:
@@ -131,57 +223,98 @@ def furnish(hub: Collector, span: Span, gathering: Gathering) -> None:
     store.keep(until, "bench", drafts, span.end_s + DAY_S)
 
 
+def make(file: Path, options: argparse.Namespace) -> None:
+    """The judged ledger of a month, with all that stands beside it; in a process of its own, so
+    that the memory which is told is the audit's."""
+    month = Month(2026, 11, Zone.WIB).span
+    whole = Span(month.start_s - BEFORE_S, month.start_s + options.days * DAY_S + BEFORE_S)
+    part = file.with_suffix(".part")
+    distinct = min(options.distinct, options.links)
+    hub, figures = Collector(part, distinct, durable=False), Figures()
+    with figures.of("fill (no part of the audit)", distinct):
+        fill(hub, whole, options.seed, options.days // 2)
+    with figures.of("judge (no part of the audit)", distinct):
+        while hub.judge.step(whole.end_s + 60):
+            pass
+    hub.ledger.close()
+    with figures.of("other names (no part of the audit)", options.links):
+        repeat(part, distinct, options.links)
+    hub = Collector(part, options.links, durable=False)
+    promised = (hub.inventory, hub.worlds._promised()[1])
+    gathering = Gathering(hub.ledger, hub.derived, hub.kept, lambda: promised)
+    span = Span(month.start_s, month.start_s + options.days * DAY_S)
+    with figures.of("sums, tests and verdicts (no part of the audit)", options.links):
+        furnish(hub, span, gathering)
+    hub.ledger.close()
+    beside(part, [box.link for box in hub.boxes], span)
+    part.rename(file)
+
+
+def measure(file: Path, options: argparse.Namespace) -> None:
+    """What `pantau-collector audit --issue` does with it."""
+    hub, figures = Collector(file, options.links), Figures()
+    promised = (hub.inventory, hub.worlds._promised()[1])
+    now_s = Month(2026, 11, Zone.WIB).span.end_s + 30 * DAY_S
+    print(f"ledger file {file.stat().st_size / 2**20:.0f} MiB")
+    maker = AuditMaker(hub.ledger, hub.derived, hub.kept, lambda: promised)
+    desk = AuditDesk(maker, AuditStore(hub.ledger))
+    with figures.of("audit made and issued", options.links):
+        made = desk.issue(Wanted("2026-11"), "bench", now_s)
+    audit = made.document.audit
+    with figures.of("CSV", options.links):
+        csv_files(audit)
+    with figures.of("XLSX", options.links):
+        size = len(xlsx(made, Language.ID))
+    print(f"JSON {len(made.data) / 2**20:.1f} MiB, XLSX {size / 2**20:.1f} MiB")
+    with figures.of("HTML of every link", options.links):
+        pages = sum(
+            len(render(made, Pages(False, [one]), Language.ID, Letterhead())) for one in audit.links
+        )
+        pages += len(render(made, Pages(True, ()), Language.ID, Letterhead()))
+    print(f"HTML {pages / 2**20:.1f} MiB")
+    with figures.of("audit again, the issued one", options.links):
+        again = desk.make(Wanted("2026-11"), now_s)
+    print(f"the same again: {again.data == made.data}")
+    del again
+    few = audit.links[: options.pdf]
+    with figures.of(f"PDF of {len(few)} links, each", max(1, len(few))):
+        for one in few:
+            pdf(render(made, Pages(False, [one]), Language.ID, Letterhead()))
+    with figures.of("PDF of the summary"):
+        pdf(render(made, Pages(True, ()), Language.ID, Letterhead()))
+    figures.show()
+    print(f"{audit.summary.judgement}, restitution Rp{audit.summary.restitution_rupiah:,}")
+    hub.ledger.close()
+
+
+def apart(what: Callable[[Path, argparse.Namespace], None], *told: object) -> None:
+    """In a process of its own. Exits where it fails."""
+    process = multiprocessing.get_context("spawn").Process(target=what, args=told)
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit(process.exitcode)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--links", type=int, default=1_000)
+    parser.add_argument("--distinct", type=int, default=100, help="links that are judged")
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pdf", type=int, default=2, help="documents of links to lay out")
+    parser.add_argument("--keep", type=Path, help="a ledger that is kept, and taken if it is there")
     options = parser.parse_args()
     print_machine()
-    print(f"load average {os.getloadavg()[0]:.2f}")
-    month = Month(2026, 11, Zone.WIB).span
-    whole = Span(month.start_s - BEFORE_S, month.start_s + options.days * DAY_S + BEFORE_S)
+    print(f"load average {os.getloadavg()[0]:.2f}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        hub = Collector(Path(folder) / "ledger.db", options.links)
-        fill(hub, whole, options.seed, options.days // 2)
-        figures, now_s = Figures(), whole.end_s + 60
-        with figures.of("judge all links (no part of the audit)", options.links):
-            while hub.judge.step(now_s):
-                pass
-        promised = (hub.inventory, hub.worlds._promised()[1])
-        gathering = Gathering(hub.ledger, hub.derived, hub.kept, lambda: promised)
-        span = Span(month.start_s, month.start_s + options.days * DAY_S)
-        with figures.of("sums, tests and verdicts (no part of the audit)", options.links):
-            furnish(hub, span, gathering)
-        print(f"ledger file {(Path(folder) / 'ledger.db').stat().st_size / 2**20:.0f} MiB")
-        maker = AuditMaker(hub.ledger, hub.derived, hub.kept, lambda: promised)
-        assert isinstance(maker.hours, HourStore)
-        with figures.of("audit: cold", options.links):
-            audit = maker.audit(Wanted("2026-11"), now_s + 30 * DAY_S)
-        with figures.of("audit: again", options.links):
-            again = maker.audit(Wanted("2026-11"), now_s + 30 * DAY_S)
-        print(f"the same again: {canonical(again) == canonical(audit)}")
-        del again
-        desk = AuditDesk(maker, AuditStore(hub.ledger))
-        with figures.of("audit made and issued", options.links):
-            made = desk.issue(Wanted("2026-11"), "bench", now_s + 30 * DAY_S)
-        with figures.of("XLSX", options.links):
-            size = len(xlsx(made, Language.ID))
-        print(f"JSON {len(made.data) / 2**20:.1f} MiB, XLSX {size / 2**20:.1f} MiB")
-        with figures.of("CSV", options.links):
-            csv_files(audit)
-        few = made.document.audit.links[: options.pdf]
-        with figures.of(f"HTML of {len(few)} links, each", len(few)):
-            pages = [render(made, Pages(False, [one]), Language.ID, Letterhead()) for one in few]
-        with figures.of(f"PDF of {len(few)} links, each", len(few)):
-            for page in pages:
-                pdf(page)
-        with figures.of("PDF of the summary"):
-            pdf(render(made, Pages(True, ()), Language.ID, Letterhead()))
-        figures.show()
-        print(f"{audit.summary.judgement}, restitution Rp{audit.summary.restitution_rupiah:,}")
-        hub.ledger.close()
+        kept = options.keep or Path(folder) / "kept.db"
+        if not kept.exists():
+            apart(make, kept, options)
+        # Issuing writes: the one that is kept stays as it is.
+        file = Path(folder) / "ledger.db"
+        shutil.copy(kept, file)
+        apart(measure, file, options)
 
 
 if __name__ == "__main__":

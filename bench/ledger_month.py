@@ -35,7 +35,7 @@ from datetime import date
 from pathlib import Path
 
 from made.box import NS, Box, reading
-from made.month import STARTS_S, Silence, Story, invent
+from made.month import STARTS_S, Codes, Silence, Story, invent
 from peers.figures import rank, table
 from peers.machine import print_machine
 
@@ -45,7 +45,7 @@ from collector.audit.evidence import Span
 from collector.audit.strip import Strip
 from collector.committer import GROUP
 from collector.contracts import Cir, Contract, Contracts, Layer, Rates
-from collector.inventory import Inventory, Link, LinkTarget, Node, NodeKind
+from collector.inventory import Inventory, Link, LinkTarget, Node, NodeKind, Reach
 from collector.ledger.derived import DerivedStore, lived, packed
 from collector.ledger.derived_schema import HOUR_S
 from collector.ledger.outages import Lane, OutageStore
@@ -70,8 +70,8 @@ NEAR_S = 900
 """Readings of the CPE are kept so far around a fault, one a minute."""
 
 
-def target(name: str, role: Role) -> LinkTarget:
-    return LinkTarget(name=name, probe="icmp", role=role, address="192.0.2.1")
+def target(name: str, role: Role, reach: Reach | None = None) -> LinkTarget:
+    return LinkTarget(name=name, probe="icmp", role=role, address="192.0.2.1", reach=reach)
 
 
 def district(links: int) -> tuple[Inventory, Contracts]:
@@ -81,8 +81,8 @@ def district(links: int) -> tuple[Inventory, Contracts]:
     )
     asked = (
         target("gateway", Role.GATEWAY),
-        target("a1", Role.ANCHOR),
-        target("a2", Role.ANCHOR),
+        target("a1", Role.ANCHOR, Reach.DOMESTIC),
+        target("a2", Role.ANCHOR, Reach.DOMESTIC),
         LinkTarget(name="router", probe="snmp", role=Role.GATEWAY, address="192.0.2.1"),
     )
     rows = tuple(
@@ -118,8 +118,8 @@ def district(links: int) -> tuple[Inventory, Contracts]:
 class Collector:
     """What of a collector stands behind the ingest."""
 
-    def __init__(self, file: Path, links: int) -> None:
-        self.ledger = SqliteLedger(file)
+    def __init__(self, file: Path, links: int, *, durable: bool = True) -> None:
+        self.ledger = SqliteLedger(file, durable=durable)
         promised = district(links)
         self.inventory = promised[0]
         self.derived, self.kept = DerivedStore(self.ledger), OutageStore(self.ledger)
@@ -133,7 +133,10 @@ class Collector:
         self.settler = Settler(self.derived, speakers.get)
         self._scopes = {agent: Scope([link], []) for agent, link in links_of.items()}
         self._standing = StandingSeries()
+        known = {one.agent_id for one in self.ledger.agents()}
         for box in self.boxes:
+            if box.agent_id in known:
+                continue
             token, agent = box.register()
             self.ledger.add_token(token)
             self.ledger.enrol(token.token_id, agent)
@@ -250,16 +253,18 @@ def fill(hub: Collector, span: Span, seed: int, late_day: int) -> list[Batch]:
                 "INSERT INTO sample VALUES (?,?,?,?,?,?,?)", [(batch_id, *row) for row in rows]
             )
             db.execute("DELETE FROM dirty")
-        _lay(hub, box.link, Strip.of_seconds(span.start_s, story.codes))
+        _lay(hub, box.link, span.start_s, story.codes)
         if number % 100 == 99:
             print(f"  filled {number + 1} links", flush=True)
     return late
 
 
-def _lay(hub: Collector, link: str, strip: Strip) -> None:
-    """Put the seconds where weaving would have put them."""
-    hours = range(strip.start_s // HOUR_S, -(-strip.end_s // HOUR_S))
-    rows = [(hour, strip.slice(hour * HOUR_S, (hour + 1) * HOUR_S)) for hour in hours]
+def _lay(hub: Collector, link: str, start_s: int, codes: Codes) -> None:
+    """Put the seconds, from a full hour on, where weaving would have put them."""
+    rows = [
+        ((start_s + at) // HOUR_S, Strip.of_seconds(start_s + at, codes[at : at + HOUR_S]))
+        for at in range(0, len(codes), HOUR_S)
+    ]
     with hub.ledger.transaction() as db:
         db.executemany(
             "INSERT OR REPLACE INTO strip VALUES (?,?,?,?)",

@@ -199,14 +199,17 @@ class Answers:
                 members.setdefault(one.outage.event, []).append(one)
         return [Common(event, tuple(outages)) for event, outages in members.items()]
 
-    def violations(self, answer: MonthAnswer) -> Violations:
-        """Loss beside the outages, second by second: the strips of the period are read."""
+    def violations(self, answer: MonthAnswer, loaded: tuple[Span, ...] | None = None) -> Violations:
+        """Loss beside the outages, second by second: the strips of the period are read. `loaded`
+        are the seconds that our tests loaded, from EDGE_S before it to EDGE_S after it at least,
+        where they are known."""
         link, span, terms = answer.link, answer.found.span, answer.contract.terms()
         wide = Span(span.start_s - EDGE_S, span.end_s + EDGE_S)
         strip = strip_of(self._derived, link, *wide)
         seen = showing(strip, self._derived.hub_off(*wide))
         intervals = whole(self._store.intervals(link, wide), wide)
-        loaded = loaded_of(self._derived, link, wide)
+        if loaded is None:
+            loaded = loaded_of(self._derived, link, wide)
         return violations(seen, intervals, span, terms, loaded)
 
     def delays(self, answer: MonthAnswer) -> list[TargetAnswer]:

@@ -267,8 +267,15 @@ def _readings(transfer: Transfer) -> tuple[Reading, Reading] | None:
 def _between(transfer: Transfer, since_ns: int, until_ns: int) -> float:
     """Our own octets between two moments; a bin cut in two counts by its parts."""
     total = 0.0
-    for k, octets in enumerate(transfer.octets):
+    # Only the bins that the two moments hold: a month of a link has a quarter of a million.
+    first = max(0, (since_ns - transfer.boot_ns) // transfer.bin_ns)
+    last = max(first, -(-(until_ns - transfer.boot_ns) // transfer.bin_ns))
+    for k, octets in enumerate(transfer.octets[first:last], first):
         begin_ns = transfer.boot_ns + k * transfer.bin_ns
-        overlap = min(until_ns, begin_ns + transfer.bin_ns) - max(since_ns, begin_ns)
-        total += octets * max(0, overlap) / transfer.bin_ns
+        end_ns = begin_ns + transfer.bin_ns
+        if since_ns <= begin_ns and end_ns <= until_ns:
+            total += octets
+        else:
+            overlap_ns = min(until_ns, end_ns) - max(since_ns, begin_ns)
+            total += octets * max(0, overlap_ns) / transfer.bin_ns
     return total

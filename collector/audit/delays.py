@@ -66,6 +66,8 @@ class Sample(NamedTuple):
     """Left out: they touch time in which the link was not up, or not judged."""
     loaded: int
     """Left out: they touch seconds that our own tests loaded."""
+    left_out: tuple[Histogram, ...] = ()
+    """Both of them."""
 
     @property
     def whole(self) -> Histogram:
@@ -80,6 +82,7 @@ def sample(
 ) -> Sample:
     """The batches that speak for the limits; all arguments in time's order."""
     kept: list[Histogram] = []
+    left_out: list[Histogram] = []
     unavailable = masked = at = beside = 0
     for begin_s, histogram in batches:
         end_s = begin_s + BATCH_S
@@ -87,27 +90,44 @@ def sample(
             at += 1
         while beside < len(loaded) and loaded[beside].end_s <= begin_s:
             beside += 1
-        touched = []
-        for one in intervals[at:]:
-            if one.start_s >= end_s:
-                break
-            touched.append(one.state in _AVAILABLE)
-        if not touched or not all(touched):
+        last = at
+        while last < len(intervals) and intervals[last].start_s < end_s:
+            last += 1
+        touched = intervals[at:last]
+        if not touched or not all(one.state in _AVAILABLE for one in touched):
             unavailable += 1
         elif beside < len(loaded) and loaded[beside].start_s < end_s:
             masked += 1
         else:
             kept.append(histogram)
-    return Sample(tuple(kept), unavailable, masked)
+            continue
+        left_out.append(histogram)
+    return Sample(tuple(kept), unavailable, masked, tuple(left_out))
 
 
-def always_speaks(span: Span, intervals: Iterable[Interval], loaded: Iterable[Span]) -> bool:
-    """Whether every batch that begins in the span speaks for the limits."""
-    wide = Span(span.start_s, span.end_s + BATCH_S - 1)
-    up_s = sum(
-        wide.overlap_s(Span(one.start_s, one.end_s)) for one in intervals if one.state in _AVAILABLE
-    )
-    return up_s == wide.length_s and not any(wide.overlap_s(one) for one in loaded)
+def doubtful(span: Span, intervals: Iterable[Interval], loaded: Iterable[Span]) -> tuple[Span, ...]:
+    """The seconds of the span in which a batch may begin that `sample` leaves out: every other one
+    that begins in the span speaks for the limits. All in time's order."""
+    bad: list[Span] = []
+    at = span.start_s
+    for one in intervals:
+        if one.start_s > at:
+            bad.append(Span(at, one.start_s))
+        if one.state not in _AVAILABLE:
+            bad.append(Span(one.start_s, one.end_s))
+        at = max(at, one.end_s)
+    bad += [Span(at, span.end_s), *loaded]
+    found: list[Span] = []
+    for bad_start_s, bad_end_s in sorted(bad):
+        start_s = max(span.start_s, bad_start_s - BATCH_S + 1)
+        end_s = min(span.end_s, bad_end_s)
+        if start_s >= end_s:
+            continue
+        if found and start_s <= found[-1].end_s:
+            found[-1] = Span(found[-1].start_s, max(found[-1].end_s, end_s))
+        else:
+            found.append(Span(start_s, end_s))
+    return tuple(found)
 
 
 def loss(histogram: Histogram) -> Fraction | None:

@@ -6,7 +6,7 @@ a judgement that falls between them is none. Lost packets are infinitely late (R
 """
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -87,9 +87,24 @@ def of_ns(rtts_ns: Iterable[int], lost: int = 0) -> Histogram:
 
 def merge(histograms: Iterable[Histogram]) -> Histogram:
     """All of them as one, whatever their order."""
-    counts: Counter[int] = Counter()
+    counts: defaultdict[int, int] = defaultdict(int)
     lost = 0
     for one in histograms:
-        counts.update(one.counts)
+        for index, count in one.counts.items():
+            counts[index] += count
         lost += one.lost
     return Histogram(dict(counts), lost)
+
+
+def less(whole: Histogram, parts: Iterable[Histogram]) -> Histogram:
+    """What is left of a sum without some of its parts. Raises ValueError where they are none."""
+    part = merge(parts)
+    counts = dict(whole.counts)
+    for index, count in part.counts.items():
+        counts[index] = counts.get(index, 0) - count
+    left = Histogram(
+        {index: count for index, count in counts.items() if count}, whole.lost - part.lost
+    )
+    if left.lost < 0 or any(count < 0 for count in left.counts.values()):
+        raise ValueError("these are no parts of that sum")
+    return left

@@ -8,10 +8,10 @@ not excused.
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from collector.audit.evidence import Span
-from wire.transfer import NOT_MADE, Transfer, TransferOutcome
+from wire.transfer import NOT_MADE, TransferOutcome
 
 SECOND = 1_000_000_000
 DRAIN_NS = 2 * SECOND
@@ -22,10 +22,22 @@ LONGEST_NS = 3600 * SECOND
 _NO_LOAD = NOT_MADE | {TransferOutcome.REFUSED, TransferOutcome.UNREACHABLE}
 
 
+class Made(Protocol):
+    """What of a Transfer tells how long it loaded the link."""
+
+    @property
+    def outcome(self) -> TransferOutcome:
+        """What became of it."""
+
+    @property
+    def duration_ns(self) -> int | None:
+        """Of the load."""
+
+
 class Load(NamedTuple):
     """A Transfer on the calendar."""
 
-    transfer: Transfer
+    transfer: Made
     begin_ns: int
     """UTC nanoseconds of its `boot_ns`."""
     error_ns: int

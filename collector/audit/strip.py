@@ -142,7 +142,15 @@ def join(strips: list[Strip]) -> Strip:
             raise ValueError(f"strip ends at {before.end_s}, the next begins at {after.start_s}")
     lengths = np.concatenate([strip.lengths for strip in strips])
     codes = np.concatenate([strip.codes for strip in strips])
-    return _whole(strips[0].start_s, lengths, codes)
+    # Only where two meet may runs be alike: a month has a million runs and seven hundred hours.
+    ends = np.cumsum([len(strip.codes) for strip in strips])
+    meets = np.unique(ends[(ends > 0) & (ends < len(codes))])
+    alike = meets[codes[meets - 1] == codes[meets]]
+    if not len(alike):
+        return Strip(strips[0].start_s, lengths, codes)
+    for at in alike[::-1].tolist():
+        lengths[at - 1] += lengths[at]
+    return Strip(strips[0].start_s, np.delete(lengths, alike), np.delete(codes, alike))
 
 
 def _whole(start_s: int, lengths: Lengths, codes: Codes) -> Strip:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from collector.audit import histogram
 from collector.audit.histogram import Between, Histogram, bucket, merge, upper
 
 _LEAST_S = 1e-9
@@ -54,6 +55,16 @@ def total(parts: Iterable[Variation]) -> Variation:
     """All of them as one, whatever their order."""
     each = list(parts)
     least, most = (merge(Histogram(one) for one in which) for which in _columns(each))
+    return Variation(least.counts, most.counts)
+
+
+def less(whole: Variation, parts: Iterable[Variation]) -> Variation:
+    """What is left of a sum without some of its parts. Raises ValueError where they are none."""
+    part = total(parts)
+    least, most = (
+        histogram.less(Histogram(mine), [Histogram(theirs)])
+        for mine, theirs in ((whole.least, part.least), (whole.most, part.most))
+    )
     return Variation(least.counts, most.counts)
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from collector import contracts
-from collector.audit.calendar import Zone
+from collector.audit.calendar import Month, Zone
 from collector.audit.evidence import Span
 from collector.bundle.export import Source, Written, export
+from collector.bundle.given import Given
 from collector.bundle.lines import Lines
 from collector.bundle.proofs import Outside
 from collector.bundle.verify import verify
@@ -30,7 +31,8 @@ class Wanted(NamedTuple):
     """Which bundle, and where."""
 
     link: str
-    span: Span
+    span: Span | str
+    """Or a calendar month of the link's contract, such as 2026-10."""
     file: Path
 
 
@@ -63,13 +65,18 @@ def run(config: Path, wanted: Wanted, told: Told) -> tuple[bytes, Written]:
             f"{located.path(located.settings.links_file)}: no link {wanted.link!r};"
             f" known: {', '.join(sorted(promised[0].links)) or 'none'}"
         )
+    span = wanted.span
+    if isinstance(span, str):
+        rows = promised[1].of(wanted.link)
+        span = Month.parse(span, rows[0].zone if rows else Zone.WIB).span
     if wanted.file.exists():
         raise FileExistsError(f"{wanted.file} is there already; a bundle is never overwritten")
     identity = load_or_make(located.data_dir)
     ledger = SqliteLedger(located.data_dir / "ledger.db")
     try:
-        source = Source(ledger, promised, identity.signing, clock)
-        return identity.public_key, export(source, wanted.link, wanted.span, wanted.file, told)
+        tolerance_s = located.settings.audit.ticket_tolerance_s
+        source = Source(ledger, promised, identity.signing, clock, tolerance_s)
+        return identity.public_key, export(source, wanted.link, span, wanted.file, told)
     finally:
         ledger.close()
 
@@ -79,12 +86,15 @@ def outside_of(key: bytes) -> Outside:
     return Outside(key=key)
 
 
-def outside(key: str | None, heads: Sequence[str], roots: Sequence[Path]) -> Outside:
+def outside(
+    key: str | None, heads: Sequence[str], roots: Sequence[Path], audits: Sequence[Path] = ()
+) -> Outside:
     """What is given on the command line. Raises ValueError or OSError."""
     return Outside(
         key=None if key is None else _hex("--key", key, 32),
         heads=tuple(_hex("--head", one, 132) for one in heads),
         roots=tuple(cert for one in roots for cert in roots_of(one.read_bytes())),
+        audits=tuple(Given(one.name, one.read_bytes()) for one in audits),
     )
 
 

@@ -2,6 +2,7 @@
 
 - Of the link itself (its node's agents, and the prober beside the hub): everything from a second in
   which it was up before the period to one after it, with what judging looks at beside it.
+- Of its throughput tests: all that loaded it then, also where the agent told of them later.
 - Of every other link: what it showed in the windows in which the link's causes are compared with
   others, because a cause hangs on how many of them were in order.
 - Of every epoch that bears on those: its first and its newest batch, which say when the process
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from collector.audit.evidence import Span
+from collector.audit.loaded import LONGEST_NS
 from collector.audit.rules import UnavailabilityRule
 from collector.ledger import LedgerError
 from collector.ledger.derived import HOLD_S, REACH_S, DerivedStore
@@ -23,6 +25,7 @@ from collector.settle.clockmap import BUCKET_NS
 from collector.settle.gather import Clocks, lives_of, touching_lives
 from collector.settle.judge import MARGIN_S, Judge, Known
 from collector.settle.reach import Reaches
+from runtime.clock import SECOND
 
 BESIDE_S = 600
 """Of another link, seconds beside a window: what is missing there must not look like a trouble."""
@@ -39,6 +42,9 @@ UNION SELECT batch_id FROM (SELECT batch_id FROM sample WHERE link=?1 AND kind='
   AND at_s<?2 ORDER BY at_s DESC LIMIT 1)
 UNION SELECT batch_id FROM (SELECT batch_id FROM sample WHERE link=?1 AND kind='power'
   AND at_s<?2 ORDER BY at_s DESC LIMIT 1)
+"""
+_TESTS = f"""
+SELECT batch_id FROM sample WHERE link=? AND kind='{TRANSFER}' AND at_s>=? AND at_s<?
 """
 _ANCHORED = """
 SELECT id FROM batch WHERE agent_id=? AND boot_id=? AND last_boot_ns>=?
@@ -98,6 +104,7 @@ class _Choice:
         own = Span(around.start_s - OWN_BESIDE_S, around.end_s + OWN_BESIDE_S)
         self._seconds(link, own)
         self._told(link, own)
+        self._tests(link, own)
         reach_s = self._reach(link)
         reaches: dict[str, int | None] = {}
         if windows:
@@ -129,7 +136,16 @@ class _Choice:
     def _seconds(self, link: str, span: Span) -> None:
         """Everything that decides what these seconds showed, and their clocks."""
         low, high = span.start_s - HOLD_S, span.end_s + HOLD_S
-        found = {row[0] for row in self._rows(_TOUCHING, (link, low, high + REACH_S, high))}
+        self._placed({row[0] for row in self._rows(_TOUCHING, (link, low, high + REACH_S, high))})
+
+    def _tests(self, link: str, span: Span) -> None:
+        """The tests that loaded the link then, wherever they are told: of one that was cut short
+        the agent's next life tells, perhaps days later."""
+        low = span.start_s - LONGEST_NS // SECOND - HOLD_S
+        self._placed({row[0] for row in self._rows(_TESTS, (link, low, span.end_s))})
+
+    def _placed(self, found: set[int]) -> None:
+        """These batches, and what places them on the calendar."""
         self._ids |= found
         used = {
             (row[0], row[1], bucket)

@@ -54,6 +54,11 @@ class Bundle(_Document, frozen=True, kw_only=True):
     windows: tuple[Span, ...]
     """In which the other links are compared: of them there is evidence of these."""
 
+    @property
+    def span(self) -> Span:
+        """What the bundle tells of."""
+        return Span(self.from_s, self.to_s)
+
 
 class Run(_Document, frozen=True, kw_only=True):
     """Batches of one epoch that are in the bundle, without a hole."""

@@ -22,6 +22,7 @@ from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import OutageStore
 from collector.ledger.sqlite import SqliteLedger
 from collector.maintenance import Entry, covering
+from collector.report.settings import TOLERANCE_S
 from collector.settle.judge import Judge, Known
 from collector.settle.world import Worlds
 from collector.tickets import Revision
@@ -46,6 +47,8 @@ class Source(NamedTuple):
     promised: tuple[Inventory, Contracts]
     key: Ed25519PrivateKey
     clock: Clock
+    tolerance_s: int = TOLERANCE_S
+    """Between outages and tickets, in the audits."""
 
 
 class Written(NamedTuple):
@@ -57,6 +60,8 @@ class Written(NamedTuple):
     """Links besides the one that it is about."""
     windows: int
     bytes: int
+    months: audits.Months
+    """Those with an audit, and those without."""
     head: KeptHead
     """Covers all of it."""
 
@@ -132,6 +137,7 @@ class _Export:
             len(set(chosen.reaches) - {self._link}),
             len(chosen.windows),
             out.tell(),
+            audits.months(self._contracts, self._wanted),
             head,
         )
 
@@ -192,17 +198,16 @@ class _Export:
             d.HISTORY: history(self._stores.kept, self._link, self._span),
         }
         ground = audits.Ground(
+            self._ledger,
             self._stores,
+            self._source.promised,
             self._wanted,
-            self._inventory,
-            self._contracts,
-            self._entries(),
-            self._tickets(),
+            self._source.tolerance_s,
         )
         return [
             *(of_bytes(name, d.canonical(told)) for name, told in documents.items()),
             of_bytes(d.TREE, proof.pack()),
-            *(of_bytes(d.AUDITS + name, data) for name, data in audits.made(ground).items()),
+            *(of_bytes(d.AUDITS + name, data) for name, data in audits.written(ground).items()),
             *(
                 Member(
                     d.BATCHES + agent_id.hex(),

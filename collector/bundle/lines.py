@@ -10,6 +10,8 @@ class Finding(StrEnum):
     HOLDS = "holds"
     NOTED = "noted"
     """to be known, and nothing that speaks against the bundle"""
+    UNCOVERED = "uncovered"
+    """the collector's word, which this bundle cannot show"""
     ALTERED = "altered"
     INSERTED = "inserted"
     MISSING = "missing"
@@ -20,7 +22,7 @@ class Finding(StrEnum):
     @property
     def good(self) -> bool:
         """It speaks for the bundle, or not against it."""
-        return self in (Finding.HOLDS, Finding.NOTED)
+        return self in (Finding.HOLDS, Finding.NOTED, Finding.UNCOVERED)
 
 
 class Line(NamedTuple):
@@ -52,6 +54,11 @@ class Lines:
         """Say that the check holds, where nothing of it was found otherwise."""
         if all(one.finding.good for one in self.all if one.check == check):
             self.say(check, Finding.HOLDS, text)
+
+    @property
+    def uncovered(self) -> list[Line]:
+        """What nobody computed."""
+        return [one for one in self.all if one.finding is Finding.UNCOVERED]
 
     @property
     def good(self) -> bool:

@@ -8,6 +8,7 @@ from cryptography import x509
 
 from collector.bundle import chain
 from collector.bundle import documents as d
+from collector.bundle.given import Given
 from collector.bundle.lines import Finding, Lines
 from collector.contracts import Contract, Contracts
 from collector.inventory import HUB_TARGET, Inventory, Link, Node
@@ -31,6 +32,8 @@ class Outside(NamedTuple):
     """Tree heads as they were mailed or published."""
     roots: tuple[x509.Certificate, ...] = ()
     """Of time-stamping authorities that are believed."""
+    audits: tuple[Given, ...] = ()
+    """Audit documents as they were issued."""
 
 
 class Signed(Protocol):
@@ -279,7 +282,17 @@ def check_contents(told: Signed, lines: Lines) -> tuple[Inventory, Contracts] | 
     _same_link(told, link, lines)
     names = ", ".join(f"{one.reference} ({one.digest()[:16]})" for one in contracts) or "none"
     lines.unless_failed(CONTENTS, f"as they were stated; contracts {names}")
-    return Inventory((node,), (link,)), Contracts(tuple(contracts))
+    text = (
+        f"the collector's word alone: {d.HUB} (when it ran), {d.WORLD} (the other links), and that"
+        f" nothing was left out of {d.REGISTERS}"
+    )
+    lines.say(CONTENTS, Finding.NOTED, text)
+    told_by = Contracts(tuple(contracts))
+    # A plan of throughput tests without rates has those of the contract, as at the hub.
+    inventory = Inventory(
+        (node,), (link,), lambda one: told_by.promise(one, told.bundle.judged_at_s)
+    )
+    return inventory, told_by
 
 
 def _same_link(told: Signed, link: Link, lines: Lines) -> None:

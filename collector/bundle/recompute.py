@@ -28,6 +28,7 @@ from collector.settle.derive import Speaker
 from collector.settle.judge import Judge, Known, Part
 from collector.settle.settler import Settler
 from collector.settle.world import known
+from collector.tickets import Revision, Ticket
 from wire.batch import Batch, Header
 from wire.errors import WireError
 from wire.policy import Role
@@ -99,6 +100,18 @@ def register_entries(registers: RegistersDocument) -> list[RegisterEntry]:
     return [
         RegisterEntry(one.id, one.notice, one.recorded, one.cancelled)
         for one in registers.maintenance
+    ]
+
+
+def tickets(registers: RegistersDocument) -> list[Revision]:
+    """The link's tickets as the register keeps them."""
+    return [
+        Revision(
+            Ticket(one.provider, one.ticket, one.link, one.start_s, one.end_s, one.cause),
+            one.revision,
+            one.import_id,
+        )
+        for one in registers.tickets
     ]
 
 

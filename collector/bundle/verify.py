@@ -12,27 +12,20 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 
-from collector.audit.evidence import Span
-from collector.bundle import audits, chain
+from collector.bundle import chain
 from collector.bundle import documents as d
+from collector.bundle.anew import Anew
 from collector.bundle.container import MANIFEST, SIGNATURE, Container, signed_by
 from collector.bundle.lines import Finding, Lines
 from collector.bundle.proofs import Outside, check_contents, check_heads, check_tree
-from collector.bundle.recompute import (
-    Papers,
-    Progress,
-    Recomputed,
-    recompute,
-    register_entries,
-)
+from collector.bundle.recompute import Papers, Progress, Recomputed, recompute
 from collector.bundle.statement import SECTIONS, Wanted, plain, section, statement, touches
 from collector.ledger import LedgerError
 from collector.ledger.outages import Lane
 from collector.ledger.sqlite import SqliteLedger
-from collector.tickets import Revision, Ticket
 from runtime.version import VERSION
 
-FILE, MEMBERS, SAID, AUDITS = "file", "members", "findings", "audits"
+FILE, MEMBERS, SAID = "file", "members", "findings"
 T = TypeVar("T")
 _FIXED = (
     d.BUNDLE,
@@ -60,28 +53,21 @@ class Documents(NamedTuple):
     heads: list[d.HeadDocument]
     proof: d.TreeProof
     said: dict[str, Any]
+    history: list[d.KeptDocument]
 
 
 def verify(
     file: BinaryIO,
     outside: Outside,
     progress: Progress = lambda what, count: None,
-    makers: tuple[audits.Maker, ...] | None = None,
 ) -> Lines:
     """All lines. Raises container.BundleError where the file is no bundle."""
-    return _Verification(Container(file), outside, progress, makers).run()
+    return _Verification(Container(file), outside, progress).run()
 
 
 class _Verification:
-    def __init__(
-        self,
-        container: Container,
-        outside: Outside,
-        progress: Progress,
-        makers: tuple[audits.Maker, ...] | None,
-    ) -> None:
+    def __init__(self, container: Container, outside: Outside, progress: Progress) -> None:
         self._container, self._outside, self._progress = container, outside, progress
-        self._makers = makers
         self._key = self._public_key()
         self.lines = Lines()
 
@@ -161,10 +147,11 @@ class _Verification:
             self._decoded(d.HEADS, list[d.HeadDocument]),
             self._unpacked(d.TREE),
             self._decoded(d.SAID, dict[str, Any]),
+            self._decoded(d.HISTORY, list[d.KeptDocument]),
         )
-        history = self._decoded(d.HISTORY, list[d.KeptDocument])
-        if found[0] is not None and found[-1] is not None and history is not None:
-            self._history(found[0], found[-1], history)
+        bundle, said, history = found[0], found[-2], found[-1]
+        if bundle is not None and said is not None and history is not None:
+            self._history(bundle, said, history)
         return None if any(one is None for one in found) else Documents(*found)
 
     def _history(
@@ -175,7 +162,7 @@ class _Verification:
         newest = [
             one.outage
             for one in last.values()
-            if not one.withdrawn and touches(one.outage, Span(bundle.from_s, bundle.to_s))
+            if not one.withdrawn and touches(one.outage, bundle.span)
         ]
         newest.sort(key=lambda one: one.start.at_s)
         told = plain({"outages": newest})
@@ -249,6 +236,7 @@ class _Verification:
             try:
                 found = recompute(ledger, papers, received, self._progress)
                 self._compare(papers, documents, found)
+                self._audits(Anew(ledger, found, papers, documents.history))
             except (LedgerError, ValueError, KeyError, OverflowError) as error:
                 text = f"the batches give nothing that could be compared: {error}"
                 self.lines.fail(SAID, Finding.DIFFERS, text)
@@ -265,7 +253,7 @@ class _Verification:
         else:
             text = f"windows: the batches ask for {found.windows}, here are {bundle.windows}"
             self.lines.fail(SAID, Finding.DIFFERS, text)
-        wanted = Wanted(bundle.link, Span(bundle.from_s, bundle.to_s), bundle.judged_at_s)
+        wanted = Wanted(bundle.link, bundle.span, bundle.judged_at_s)
         told = plain(statement(found.stores, wanted))
         for name in SECTIONS:
             self._section(name, told, documents.said)
@@ -275,14 +263,6 @@ class _Verification:
         if bundle.software != VERSION:
             text = f"written by pantau {bundle.software}, verified by {VERSION}"
             self.lines.say(SAID, Finding.NOTED, text)
-        ground = audits.Ground(
-            found.stores,
-            wanted,
-            *papers.promised,
-            register_entries(papers.registers),
-            tickets(papers.registers),
-        )
-        self._audits(audits.made(ground, self._makers))
 
     def _section(self, name: str, told: dict[str, Any], said: dict[str, Any]) -> None:
         if section(told, name) == section(said, name):
@@ -292,23 +272,15 @@ class _Verification:
             return
         self.lines.fail(SAID, Finding.DIFFERS, f"{name}: {_difference(told[name], said.get(name))}")
 
-    def _audits(self, made: dict[str, bytes]) -> None:
-        here = {
-            name.removeprefix(d.AUDITS)
+    def _audits(self, anew: Anew) -> None:
+        documents = {
+            name.removeprefix(d.AUDITS): self._container.read(name)
             for name in self._container.members
             if name.startswith(d.AUDITS)
         }
-        for name in sorted(here - made.keys()):
-            text = f"{name}: nothing makes such a document of these batches"
-            self.lines.fail(AUDITS, Finding.INSERTED, text)
-        for name in sorted(made.keys() - here):
-            self.lines.fail(AUDITS, Finding.MISSING, f"{name}: follows, and is not here")
-        for name in sorted(here & made.keys()):
-            if self._container.read(d.AUDITS + name) == made[name]:
-                self.lines.say(AUDITS, Finding.HOLDS, f"{name}: made anew, equal to the byte")
-            else:
-                text = f"{name}: made anew from the batches it is another"
-                self.lines.fail(AUDITS, Finding.DIFFERS, text)
+        anew.check(documents, self.lines)
+        for given in self._outside.audits:
+            anew.check_given(given, self.lines)
 
 
 def _difference(told: object, said: object) -> str:
@@ -327,15 +299,3 @@ def _difference(told: object, said: object) -> str:
             )
         return f"row {at}: computed {mine!r}, said {theirs!r} ({rows})"
     return rows
-
-
-def tickets(registers: d.RegistersDocument) -> list[Revision]:
-    """The link's tickets as the register keeps them."""
-    return [
-        Revision(
-            Ticket(one.provider, one.ticket, one.link, one.start_s, one.end_s, one.cause),
-            one.revision,
-            one.import_id,
-        )
-        for one in registers.tickets
-    ]

@@ -12,6 +12,7 @@ import click
 from collector.commands.options import CONFIG, JSON, ZONE, fail, in_one_line
 
 if TYPE_CHECKING:
+    from collector.audit.evidence import Span
     from collector.bundle.lines import Lines
 
 
@@ -27,8 +28,9 @@ def evidence() -> None:
 @evidence.command()
 @CONFIG
 @click.option("--link", required=True, help="Of which link.")
-@click.option("--from", "start", required=True, metavar="TIME", help="YYYY-MM-DD [HH:MM[:SS]]")
-@click.option("--to", "end", required=True, metavar="TIME", help="The first moment after it.")
+@click.option("--month", metavar="YYYY-MM", help="Of a calendar month, by the contract's clock.")
+@click.option("--from", "start", metavar="TIME", help="Or from YYYY-MM-DD [HH:MM[:SS]]")
+@click.option("--to", "end", metavar="TIME", help="to the first moment after it.")
 @ZONE
 @click.option(
     "-o",
@@ -45,27 +47,38 @@ def evidence() -> None:
     help="Verify the bundle as its reader will, before it is called done.",
 )
 def export(
-    config: Path, link: str, start: str, end: str, zone: str, file: Path, check: bool
+    config: Path,
+    link: str,
+    month: str | None,
+    start: str | None,
+    end: str | None,
+    zone: str,
+    file: Path,
+    check: bool,
 ) -> None:
     """Write one bundle with all that a link's period was judged by.
 
     In it are the raw signed batches, of this link whole and of the others as far as causes were
     compared with them; agents' keys, contracts, maintenance and tickets, receipts, tree heads with
-    proofs, and what the collector said. `pantau-collector verify` computes every number of it
-    anew, on a machine that has nothing else. docs/evidence-v1.md describes the file.
+    proofs, what the collector said, and the audit of each month that is whole in it.
+    `pantau-collector verify` computes every number of it anew, on a machine that has nothing else,
+    and names what it cannot. docs/evidence-v1.md describes the file.
 
     Exit status 0 if it was written and verifies, 1 if not.
     """
-    from collector.audit.calendar import Zone
     from collector.bundle import by_hand
 
     with in_one_line(), _progress() as told:
-        span = by_hand.period(start, end, Zone(zone))
-        key, written = by_hand.run(config, by_hand.Wanted(link, span, file), told)
+        period = _period(month, start, end, zone)
+        key, written = by_hand.run(config, by_hand.Wanted(link, period, file), told)
         click.echo(
             f"{file}: {written.bytes:,} bytes: {written.batches} batches of {written.agents}"
             f" agents; other links compared: {written.others}, in {written.windows} windows"
         )
+        for whole in written.months.whole:
+            click.echo(f"audit of {whole}")
+        for left in written.months.left:
+            click.echo(f"no audit of {left.month}: {left.why}")
         click.echo(f"collector key {key.hex()}")
         click.echo(f"tree head {written.head.data.hex()}")
         if check:
@@ -78,7 +91,21 @@ def export(
                     f"{file} does not verify: the ledger is not what the collector said, or judged"
                     " anew since; run `verify` on it for all lines"
                 )
-            click.echo("verified: every number follows from the batches in it")
+            for one in lines.uncovered:
+                click.echo(f"{one.finding}: {one.text}")
+            but = ", but for what is uncovered" if lines.uncovered else ""
+            click.echo(f"verified: every number follows from the batches in it{but}")
+
+
+def _period(month: str | None, start: str | None, end: str | None, zone: str) -> "Span | str":
+    from collector.audit.calendar import Zone
+    from collector.bundle import by_hand
+
+    if month is not None and start is None and end is None:
+        return month
+    if month is None and start is not None and end is not None:
+        return by_hand.period(start, end, Zone(zone))
+    raise ValueError("expected --month, or --from and --to")
 
 
 @click.command()
@@ -102,14 +129,28 @@ def export(
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="PEM root of a time-stamping authority that you believe.",
 )
+@click.option(
+    "--audit",
+    "audits",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The JSON of an issued audit: does what it says of this link follow from the bundle?",
+)
 @JSON
 def verify(
-    bundle: Path, key: str | None, heads: tuple[str, ...], roots: tuple[Path, ...], as_json: bool
+    bundle: Path,
+    key: str | None,
+    heads: tuple[str, ...],
+    roots: tuple[Path, ...],
+    audits: tuple[Path, ...],
+    as_json: bool,
 ) -> None:
     """Verify an evidence BUNDLE, and compute every number of it anew from its raw batches.
 
-    Needs no ledger, no settings and no network. Says one line for each check: what holds, and
-    what was altered, inserted, reordered or is missing, by member, agent, epoch and number.
+    Needs no ledger, no settings and no network. Says one line for each check: what holds, what
+    was altered, inserted, reordered or is missing, by member, agent, epoch and number, and which
+    number of an audit differs, by its place. What an audit says and the bundle cannot show is
+    `uncovered`: it is the collector's word, and named.
 
     Exit status 0 if everything holds, 1 if something does not, 2 if the file cannot be verified.
     """
@@ -117,7 +158,7 @@ def verify(
     from collector.bundle.container import BundleError
 
     try:
-        outside = by_hand.outside(key, heads, roots)
+        outside = by_hand.outside(key, heads, roots, audits)
         with _progress() as told:
             lines = by_hand.verify_file(bundle, outside, told)
     except ModuleNotFoundError as error:
@@ -143,7 +184,11 @@ def _show(lines: "Lines", *, as_json: bool) -> None:
     for one in lines.all:
         click.echo(f"{one.finding.value:9} {one.check}: {one.text}")
     against = sum(not one.finding.good for one in lines.all)
-    click.echo("VERIFIED" if lines.good else f"NOT VERIFIED: {against} lines speak against it")
+    uncovered = len(lines.uncovered)
+    but = f", but for {uncovered} things that it cannot show: see uncovered" if uncovered else ""
+    click.echo(
+        f"VERIFIED{but}" if lines.good else f"NOT VERIFIED: {against} lines speak against it"
+    )
 
 
 @contextmanager

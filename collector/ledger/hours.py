@@ -7,14 +7,16 @@ asked for and forgotten when a batch of its hour arrives or gets another place o
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from collector.audit.evidence import Span
 from collector.audit.histogram import Histogram, merge
+from collector.audit.histogram import less as histogram_less
 from collector.audit.variation import Variation, total, variation
+from collector.audit.variation import less as variation_less
 from collector.ledger.derived import DerivedStore
 from collector.ledger.derived_schema import HOUR_S
 from collector.ledger.sqlite import SqliteLedger
@@ -66,6 +68,28 @@ def summed(start_s: int, batches: Iterable[Histogram]) -> HourDelays:
     """Batches of an hour as one."""
     each = list(batches)
     return HourDelays(start_s, len(each), merge(each), total(variation(one) for one in each))
+
+
+def together(hours: Sequence[HourDelays]) -> HourDelays:
+    """Hours, of which there is one at least, as one that begins with the first."""
+    return HourDelays(
+        hours[0].start_s,
+        sum(one.batches for one in hours),
+        merge(one.rtts for one in hours),
+        total(one.variation for one in hours),
+    )
+
+
+def without(hour: HourDelays, batches: Sequence[Histogram]) -> HourDelays:
+    """An hour without some of its batches. Raises ValueError where they are none of its."""
+    if not batches:
+        return hour
+    return HourDelays(
+        hour.start_s,
+        hour.batches - len(batches),
+        histogram_less(hour.rtts, batches),
+        variation_less(hour.variation, (variation(one) for one in batches)),
+    )
 
 
 def pack(one: HourDelays) -> bytes:

@@ -1,20 +1,72 @@
-"""From everything that was read of a link to its part of the audit. Pure."""
+"""From everything that was read of a link to its part of the audit, and from parts to the whole.
+Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 import msgspec
 
 from collector.audit import words
 from collector.audit.availability import Judgement
-from collector.audit.findings import Finding
+from collector.audit.calendar import Month
+from collector.audit.findings import METHOD, Finding
 from collector.audit.phrases import Language
-from collector.report import money, quality, seconds
+from collector.report import compare, money, quality, seconds, summary, tiphon
 from collector.report.facts import LinkFacts, PeriodFacts
-from collector.report.reconcile import reconcile
-from collector.report.record import DelayPart, LinkPart, PeriodPart, VerdictPart
+from collector.report.reconcile import reconcile, totals
+from collector.report.record import (
+    FORMAT,
+    Audit,
+    DelayPart,
+    LinkPart,
+    PeriodPart,
+    Scope,
+    TrendMonth,
+    VerdictPart,
+)
 from collector.report.settings import TOLERANCE_S
 from collector.verdict_answers import Given
+from runtime.version import VERSION
+
+
+class Frame(NamedTuple):
+    """What an audit is of, and who made it."""
+
+    month: Month
+    scope: Scope
+    tolerance_s: int
+    software: str = VERSION
+
+
+def audit(
+    frame: Frame,
+    parts: Sequence[LinkPart],
+    trend: tuple[TrendMonth, ...],
+    without_contract: Iterable[str] = (),
+) -> Audit:
+    """A month of these links; every number of it that is not in a part follows from them, but for
+    the months before, which the trend brings."""
+    month = frame.month
+    return Audit(
+        format=FORMAT,
+        software=frame.software,
+        methods={"dedicated": METHOD, "tiphon": tiphon.RULES},
+        month=str(month),
+        zone=month.zone.value,
+        start_s=month.span.start_s,
+        end_s=month.span.end_s,
+        scope=frame.scope,
+        complete=all(period.complete for part in parts for period in part.periods),
+        summary=summary.summary(parts, trend),
+        providers=compare.providers(parts),
+        equal_conditions=compare.equal_conditions(parts),
+        tickets=totals(
+            (period.tickets for part in parts for period in part.periods), frame.tolerance_s
+        ),
+        without_contract=tuple(without_contract),
+        links=tuple(parts),
+    )
 
 
 def link_part(facts: LinkFacts, tolerance_s: int = TOLERANCE_S) -> LinkPart:
@@ -49,7 +101,10 @@ def period_part(facts: PeriodFacts, tolerance_s: int = TOLERANCE_S) -> PeriodPar
         terms=msgspec.json.decode(contract.canonical()),
         start_s=span.start_s,
         end_s=span.end_s,
-        judged_until_s=answer.judged_until_s,
+        # What came later is no part of this audit: it would be another one with every batch.
+        judged_until_s=None
+        if answer.judged_until_s is None
+        else min(answer.judged_until_s, answer.period.end_s),
         complete=answer.complete and span == answer.period,
         evidence_batches=facts.used.batches,
         evidence_sha256=facts.used.sha256,

@@ -60,23 +60,28 @@ def document(audit: Audit, revision: int, before: bytes | None, replaces: str | 
 def differences(before: bytes, now: Audit) -> Iterator[Difference]:
     """Every number and word that differs from the document before, in the order of the record."""
     old = msgspec.json.decode(before)["audit"]
-    yield from _between("", old, msgspec.to_builtins(now))
+    yield from _between("", old, msgspec.to_builtins(now), _SERIES)
 
 
-def _between(place: str, before: Any, now: Any) -> Iterator[Difference]:
+def places(before: Any, now: Any) -> Iterator[Difference]:
+    """Every place at which two JSON values differ, entries of long lists one by one."""
+    yield from _between("", before, now, frozenset())
+
+
+def _between(place: str, before: Any, now: Any, series: frozenset[str]) -> Iterator[Difference]:
     if before == now:
         return
     if isinstance(before, dict) and isinstance(now, dict):
         for key in dict.fromkeys((*before, *now)):
             at = f"{place}.{key}" if place else str(key)
-            if key in _SERIES and isinstance(before.get(key), list | tuple):
+            if key in series and isinstance(before.get(key), list | tuple):
                 yield from _series(at, before[key], now.get(key, ()))
             else:
-                yield from _between(at, before.get(key), now.get(key))
+                yield from _between(at, before.get(key), now.get(key), series)
     elif isinstance(before, list | tuple) and isinstance(now, list | tuple):
         old, new = _named(before), _named(now)
         for name in dict.fromkeys((*old, *new)):
-            yield from _between(f"{place}[{name}]", old.get(name), new.get(name))
+            yield from _between(f"{place}[{name}]", old.get(name), new.get(name), series)
     else:
         yield Difference(place=place, before=_told(before), now=_told(now))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from collector import contracts, inventory
+from collector import contracts
 from collector.ledger.audits import AuditStore
 from collector.ledger.derived import DerivedStore
 from collector.ledger.outages import OutageStore
@@ -13,6 +13,7 @@ from collector.ledger.sqlite import SqliteLedger
 from collector.report.gather import AuditMaker
 from collector.report.issue import AuditDesk
 from collector.settings import Located
+from runtime.clock import SECOND, SystemClock
 
 
 class Opened(NamedTuple):
@@ -26,8 +27,13 @@ class Opened(NamedTuple):
 def opened(located: Located) -> Iterator[Opened]:
     """Raises SettingsError or LedgerError."""
     settings = located.settings
-    both = inventory.read(located.path(settings.nodes_file), located.path(settings.links_file))
-    promised = contracts.read(located.contracts_file, both)
+    # As the running collector does: a plan without rates takes them from the contract.
+    promised = contracts.read_all(
+        located.path(settings.nodes_file),
+        located.path(settings.links_file),
+        located.contracts_file,
+        SystemClock().wall_ns() / SECOND,
+    )
     ledger = SqliteLedger(located.data_dir / "ledger.db")
     try:
         derived = DerivedStore(ledger)
@@ -36,7 +42,7 @@ def opened(located: Located) -> Iterator[Opened]:
             sys.stderr.write(
                 f"note: {behind} batches are not judged yet: the running collector does that\n"
             )
-        maker = AuditMaker(ledger, derived, OutageStore(ledger), lambda: (both, promised))
+        maker = AuditMaker(ledger, derived, OutageStore(ledger), lambda: promised)
         desk = AuditDesk(maker, AuditStore(ledger), settings.audit.freeze_after_days)
         yield Opened(desk, ledger)
     finally:

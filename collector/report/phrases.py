@@ -448,11 +448,15 @@ PHRASES: Mapping[str, tuple[str, str]] = {
         " uses two published rules ({method}) with simulated error rates.",
     ),
     "method.evidence": (
-        "Semua angka dihitung dari catatan yang ditandatangani agen (Ed25519, rantai SHA-256) dan"
-        " dapat dihitung ulang oleh siapa pun dari berkas bukti. Dokumen JSON memuat semua angka;"
-        " bentuk lain hanya menampilkannya.",
-        "All numbers are computed from records signed by the agents (Ed25519, chained by SHA-256)"
-        " and can be computed again by anybody from the evidence. The JSON document holds every"
+        "Semua angka dihitung dari catatan yang ditandatangani agen (Ed25519, rantai SHA-256)."
+        " Angka satu tautan dapat dihitung ulang oleh siapa pun dari berkas buktinya:"
+        " `pantau-collector verify BERKAS --audit JSON`, yang juga menyebut apa yang tidak dapat"
+        " ditunjukkan berkas itu, seperti putusan dedicated, yang membandingkan semua tautan."
+        " Dokumen JSON memuat semua angka; bentuk lain hanya menampilkannya.",
+        "All numbers are computed from records signed by the agents (Ed25519, chained by SHA-256)."
+        " Those of a link can be computed again by anybody from its evidence bundle:"
+        " `pantau-collector verify BUNDLE --audit JSON`, which also names what the bundle cannot"
+        " show, such as dedicated verdicts, which compare all links. The JSON document holds every"
         " number; other forms only show them.",
     ),
     "method.money": (

@@ -21,9 +21,9 @@ FORMAT = "pantau-audit-1"
 """Changes whenever a reader of the former form would misread the new one."""
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A part of the record. A field that a later version adds has a default, so that what was
-    issued before can still be rendered."""
+    issued before can still be rendered. No cycles: the collector of garbage need not look."""
 
 
 class Seconds(Part, frozen=True, kw_only=True):
@@ -367,6 +367,7 @@ class PeriodPart(Part, frozen=True, kw_only=True):
     start_s: int
     end_s: int
     judged_until_s: int | None
+    """Of the period, to its end at most; None where nothing is judged."""
     complete: bool
     """Over, and judged to its end."""
     evidence_batches: int

@@ -14,13 +14,22 @@ from collector.ledger.derived_schema import HOUR_S, LifeRow, Sample, StretchRow
 from collector.settle.clockmap import BUCKET_NS, ClockMap
 from collector.settle.weave import Placed, weave
 from wire.detail import Power, Reading
-from wire.transfer import Transfer
+from wire.transfer import TransferOutcome
 
 NS = 1_000_000_000
 
 _reading = msgspec.json.Decoder(Reading).decode
 _power = msgspec.json.Decoder(Power).decode
-_transfer = msgspec.json.Decoder(Transfer).decode
+
+
+class _Loading(msgspec.Struct, frozen=True):
+    """Of a Transfer, which is a hundred times as long, what says how long it loaded the link."""
+
+    outcome: TransferOutcome
+    duration_ns: int | None = None
+
+
+_loading = msgspec.json.Decoder(_Loading).decode
 
 
 class Clock:
@@ -158,7 +167,7 @@ def loaded_of(store: DerivedStore, link: str, span: Span) -> tuple[Span, ...]:
     # Of its beginning the second is kept: its middle is wrong by half of it. Where nobody knows a
     # bound, the packets beside it are placed by the same clock.
     found = loaded_spans(
-        Load(_transfer(row.line), row.at_s * NS + NS // 2, NS // 2 + (row.error_ns or 0))
+        Load(_loading(row.line), row.at_s * NS + NS // 2, NS // 2 + (row.error_ns or 0))
         for row in store.transfers(link, first_s, span.end_s + HOLD_S)
         if row.placed_by is not PlacedBy.RECEIVED
     )

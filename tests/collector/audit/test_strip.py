@@ -50,10 +50,11 @@ def test_a_slice_shows_nothing_where_nothing_is_known(
     assert part.seconds().tolist() == [known.get(start_s + k, 0) for k in range(length)]
 
 
-@given(SECONDS, SECONDS)
-def test_joined_strips_are_one(first: list[int], second: list[int]) -> None:
-    one = join([strip(first), strip(second, 1_000 + len(first))])
-    assert one == strip(first + second)
+@given(st.lists(st.one_of(SECONDS, st.just([1] * 5), st.just([])), min_size=1, max_size=8))
+def test_joined_strips_are_one(parts: list[list[int]]) -> None:
+    starts = itertools.accumulate((len(part) for part in parts), initial=1_000)
+    one = join([strip(*told) for told in zip(parts, starts, strict=False)])
+    assert one == strip(list(itertools.chain(*parts)))
 
 
 def test_strips_that_do_not_meet_are_not_joined() -> None:

@@ -49,10 +49,18 @@ def clock_at(second: int) -> FakeClock:
 
 
 def made(
-    folder: Path, sites: tuple[Site, ...] = SITES, until_s: int = UNTIL_S, **terms: object
+    folder: Path,
+    sites: tuple[Site, ...] = SITES,
+    until_s: int = UNTIL_S,
+    *,
+    district: District | None = None,
+    **terms: object,
 ) -> Made:
-    """All batches taken in two parts, with a head after each."""
-    district = District(folder / "ledger.db", sites, until_s, **terms)
+    """All batches taken in two parts, with a head after each; of a `district` that is made, all
+    else is told by it."""
+    if district is None:
+        district = District(folder / "ledger.db", sites, until_s, **terms)
+    sites, until_s = tuple(district.sites), district.until_s
     contracts = Contracts(tuple(one for site in sites for one in district.contracts.of(site.name)))
     source = Source(district.ledger, (district.inventory, contracts), KEY, clock_at(until_s + 600))
     registers = district.ledger.registers

@@ -13,13 +13,17 @@ import yaml
 from click.testing import CliRunner, Result
 
 from collector.__main__ import main
+from collector.bundle.documents import canonical
 from collector.identity import load_or_make
+from runtime.clock import SECOND, SystemClock
 from tests.collector.bundle import forge
 from tests.collector.bundle.kit import KEY, made
 from tests.collector.settle.district import T0, Site, lost
 
 CUT = lost((700, 760))
 SITES = (Site("a", hub=CUT, anchor=CUT), Site("b"))
+LATER_S = T0 + 30 * 86_400
+"""September is over, and long enough for its audit to be issued."""
 FROM, TO = "2026-09-21 21:18:20", "2026-09-21 21:38:20"
 
 
@@ -97,6 +101,43 @@ def test_a_bundle_is_written_verified_and_verified_again_elsewhere(
     assert any(line.startswith("holds     findings: outages: 1 computed anew") for line in lines)
     assert any("is one of the bundle's" in line for line in lines)
     assert [one.name for one in alone.iterdir()] == ["bundle.tar"]
+
+
+def test_a_month_is_exported_with_its_audit_which_an_issued_one_is_held_against(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = SystemClock().wall_ns()
+    monkeypatch.setattr(SystemClock, "wall_ns", lambda self: max(later, LATER_S * SECOND))
+    file, out = tmp_path / "a.tar", str(tmp_path)
+    done = run("evidence", "export", "--config.file", str(hub), "--link", "a", "--month",
+               "2026-09", "-o", str(file))  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "audit of 2026-09\n" in done.output
+    assert "uncovered: 2026-09.json: links[a].verdicts: 0 said" in done.output
+    assert done.output.endswith("but for what is uncovered\n")
+    audit = ["audit", "--config.file", str(hub), "--month", "2026-09", "--format", "json"]
+    assert run(*audit, "--issue", "--by", "Sari", "-o", out).exit_code in (4, 8, 12)
+    (issued,) = tmp_path.glob("*.json")
+    good = run("verify", str(file), "--audit", str(issued))
+    assert good.exit_code == 0, good.output
+    assert good.output.splitlines()[-1].startswith("VERIFIED, but for ")
+    assert f"holds     audits: {issued.name} (revision 1 of 2026-09, all): links[a]" in good.output
+    told = json.loads(issued.read_bytes())
+    link = next(one for one in told["audit"]["links"] if one["link"] == "a")
+    link["periods"][0]["availability"]["down_s"] -= 1
+    issued.write_bytes(canonical(told))
+    forged = run("verify", str(file), "--audit", str(issued))
+    assert forged.exit_code == 1
+    assert "audit_sha256 is not that of the audit in it" in forged.output
+    assert "links[a].periods[0].availability.down_s: computed 60, said 59" in forged.output
+
+
+@pytest.mark.parametrize("more", [["--month", "2026-09", "--from", FROM], ["--from", FROM], []])
+def test_a_month_or_both_ends_are_asked_for(hub: Path, tmp_path: Path, more: list[str]) -> None:
+    done = run("evidence", "export", "--config.file", str(hub), "--link", "a", *more, "-o",
+               str(tmp_path / "a.tar"))  # fmt: skip
+    assert done.exit_code == 1
+    assert "expected --month, or --from and --to" in done.output
 
 
 def test_a_forged_bundle_is_status_1_and_says_what(hub: Path, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from collector.audit.evidence import Span
 from collector.audit.states import EvidenceClass
-from collector.bundle import audits
 from collector.bundle import documents as d
 from collector.bundle.export import Source, export
 from collector.bundle.lines import Finding
@@ -168,30 +167,6 @@ def test_timestamps_are_checked_where_a_root_is_given(tmp_path: Path) -> None:
     assert stamps(root) == [(Finding.HOLDS, "2 by authorities whose roots were given")]
     assert [x[0] for x in stamps(stranger)] == [Finding.ALTERED, Finding.ALTERED]
     one.district.close()
-
-
-def test_audit_documents_are_made_anew(one: Made, tmp_path: Path, monkeypatch) -> None:
-    """Whoever makes audits says so in one place, and bundles carry and verify them."""
-
-    def maker(ground: audits.Ground) -> dict[str, bytes]:
-        parts = ground.stores.answers.parts(*ground.wanted)
-        told = [str(part.found.lower) for part in parts]
-        return {"2026-09.json": d.canonical([told, len(ground.maintenance), len(ground.tickets)])}
-
-    monkeypatch.setattr(audits, "MAKERS", (maker,))
-    bundle(one, tmp_path / "a.tar")
-    data = (tmp_path / "a.tar").read_bytes()
-    lines = checked(data)
-    assert lines.good
-    assert any(x.check == "audits" and "equal to the byte" in x.text for x in lines.all)
-    forged = forge.with_member(data, "audit/2026-09.json", lambda content: content + b" ")
-    found = [x for x in checked(forged).all if x.check == "audits"]
-    assert [x.finding for x in found] == [Finding.DIFFERS]
-    content = forge.members(data)
-    del content["audit/2026-09.json"]
-    assert any("follows, and is not here" in text for text in against(forge.packed(content)))
-    none = verify(io.BytesIO(data), Outside(key=PUBLIC), makers=())
-    assert any(x.check == "audits" and not x.finding.good for x in none.all)
 
 
 def test_a_file_that_is_there_is_kept(one: Made, tmp_path: Path) -> None:

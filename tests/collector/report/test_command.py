@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from collector.__main__ import main
@@ -58,6 +59,24 @@ def test_files_of_all_kinds_are_written_and_named(file: Path, tmp_path: Path) ->
         found = link["periods"][0]["availability"]
         assert float(rows[link["link"]]["lower"]) == found["lower"]
         assert int(rows[link["link"]]["down_s"]) == found["down_s"]
+
+
+def test_a_plan_without_rates_has_those_of_the_contract(file: Path, tmp_path: Path) -> None:
+    """As in the running collector: who counts the users' traffic stands in the plan."""
+
+    def audited(**plan: Any) -> Any:
+        links = yaml.safe_load((file.parent / "links.yaml").read_text())
+        for one in links["links"]:
+            one["throughput"] = {"zone": "WIB", "gate": {"side": "lan"}, **plan}
+        (file.parent / "links.yaml").write_text(yaml.safe_dump(links))
+        run(file, "audit", "--month", "2026-06", "--link", "selatan", "--format", "json",
+            "-o", str(tmp_path / str(len(plan))))  # fmt: skip
+        (found,) = (tmp_path / str(len(plan))).iterdir()
+        return json.loads(found.read_bytes())["audit"]["links"][0]["periods"][0]["throughput"]
+
+    by_contract = audited()
+    assert by_contract == audited(down_mbps=10, up_mbps=10, layer="ip", vlan=False)
+    assert by_contract[0]["counted"] > 100
 
 
 def test_a_document_for_each_link_where_that_is_asked(file: Path, tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ import json
 import apsw
 import pytest
 
+from collector.audit.evidence import Span
+from collector.audit.intervals import Interval
+from collector.audit.states import State
 from collector.ledger import LedgerError
 from collector.ledger.audits import AuditStore, Draft
 from collector.report.document import parse
@@ -40,6 +43,15 @@ def test_a_draft_is_no_revision_and_an_issued_one_stays_to_the_byte(own: June) -
     assert (later.data, later.issued) == (first.data, first.issued)
     assert issued(own, NOW_S + 6 * 86_400).issued == first.issued
     assert len(desk(own).store.all()) == 1
+
+
+def test_what_comes_after_the_month_makes_no_other_audit(own: June) -> None:
+    """A hub goes on: with every batch that comes its links are judged farther."""
+    first = issued(own)
+    july = Span(JUNE.end_s + 86_400, JUNE.end_s + 9 * 86_400)
+    own.outages.keep_intervals("utara", july, [Interval(*july, State.UP)])
+    later = desk(own).make(WANTED, NOW_S + 8 * 86_400)
+    assert (later.data, later.issued) == (first.data, first.issued)
 
 
 def test_later_evidence_becomes_a_revision_that_lists_what_changed(own: June) -> None:
