@@ -127,7 +127,7 @@ class Stream:
         """Unique in this process: what packets carry to name their stream."""
         self.next_seq = first_seq
         self.retired = False
-        self.heard: Callable[[int], None] = _deaf
+        self.heard: Callable[[int], None] | None = None
         """Told when a packet was sent that was answered."""
         self.last_reply_boot_ns: int | None = None
         self._oddities = oddities
@@ -219,7 +219,8 @@ class Stream:
         flight.outcome = _OK
         flight.rtt_ns = without_residence(away_ns, residence_ns) if residence_ns else away_ns
         flight.stamp = stamp
-        self.heard(flight.boot_ns)
+        if self.heard is not None:
+            self.heard(flight.boot_ns)
 
     def refused(self, flight: Flight, away_ns: int) -> None:
         """The target itself said no, `away_ns` after the packet had left: the way is there."""
@@ -228,7 +229,8 @@ class Stream:
             flight.rtt_ns = away_ns
             flight.stamp = StampSource.USER
             self.last_reply_boot_ns = flight.boot_ns + away_ns
-            self.heard(flight.boot_ns)
+            if self.heard is not None:
+                self.heard(flight.boot_ns)
 
     def refuse(self, flight: Flight, outcome: Outcome) -> None:
         """The network said that `flight` did not arrive."""
@@ -447,7 +449,8 @@ class Stream:
             timeout_ns=self._timeout_ns,
             send_us=[(row.boot_ns - start_ns) // 1000 for row in rows],
             rtt_ns=[row.rtt_ns for row in rows],
-            outcome=[_outcome(row) for row in rows],
+            # What is told before it is settled has no fate yet. In place: it is every packet's.
+            outcome=[_ABORTED if row.outcome is None else row.outcome for row in rows],
             stamp=[row.stamp for row in rows],
             size=target.size,
             reflector_seq=_column(reflected),
@@ -470,14 +473,6 @@ def _beginning(rows: Sequence[Flight]) -> tuple[int, int] | None:
 def _column(values: list[int | None]) -> list[int | None] | None:
     """None where nothing of it was measured."""
     return None if values.count(None) == len(values) else values
-
-
-def _deaf(_: int) -> None:
-    return
-
-
-def _outcome(row: Flight) -> Outcome:
-    return _ABORTED if row.outcome is None else row.outcome
 
 
 def _first_seq(row: Flight | Gap) -> int:

@@ -38,6 +38,8 @@ PROBER = Place(
     district="-",
     provider="-",
     medium="-",
+    latitude=-6.9,
+    longitude=106.9,
     both=Knobs(),
     up=Knobs(),
 )
