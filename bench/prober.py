@@ -57,6 +57,7 @@ def describe(stage: Stage, targets: int) -> None:
     for name, data in (
         ("nodes.yaml", {"nodes": nodes}),
         ("links.yaml", {"links": links}),
+        ("contracts.yaml", {"contracts": []}),
         ("noc.yaml", {"state_dir": "noc"}),
     ):
         (stage.folder / name).write_text(yaml.safe_dump(data))
