@@ -15,13 +15,11 @@ Prints, never asserts.
 """
 
 import argparse
-import multiprocessing
 import os
 import shutil
 import sqlite3
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -29,6 +27,7 @@ from pathlib import Path
 import msgspec
 from ledger_month import BEFORE_S, HOUR_S, Collector, Figures, fill
 from made.box import NS, Box
+from peers.apart import apart
 from peers.machine import print_machine
 
 from collector.audit.calendar import DAY_S, Month, Zone
@@ -285,15 +284,6 @@ def measure(file: Path, options: argparse.Namespace) -> None:
     figures.show()
     print(f"{audit.summary.judgement}, restitution Rp{audit.summary.restitution_rupiah:,}")
     hub.ledger.close()
-
-
-def apart(what: Callable[[Path, argparse.Namespace], None], *told: object) -> None:
-    """In a process of its own. Exits where it fails."""
-    process = multiprocessing.get_context("spawn").Process(target=what, args=told)
-    process.start()
-    process.join()
-    if process.exitcode:
-        sys.exit(process.exitcode)
 
 
 def main() -> None:

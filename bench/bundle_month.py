@@ -10,17 +10,15 @@ process of their own, so that memory is theirs. Prints, never asserts.
 """
 
 import argparse
-import multiprocessing
 import os
-import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger_month import HOUR_S, MINUTE, Collector, Figures
 from made.box import NS
+from peers.apart import apart
 from peers.machine import print_machine
 
 from collector.audit.calendar import DAY_S, Month, Zone
@@ -80,15 +78,6 @@ def check(folder: Path, options: argparse.Namespace) -> None:
     for one in lines.all:
         if one.check == "audits" or not one.finding.good:
             print(f"  {one.finding} {one.check}: {one.text[:150]}")
-
-
-def apart(what: Callable[[Path, argparse.Namespace], None], *told: object) -> None:
-    """In a process of its own. Exits where it fails."""
-    process = multiprocessing.get_context("spawn").Process(target=what, args=told)
-    process.start()
-    process.join()
-    if process.exitcode:
-        sys.exit(process.exitcode)
 
 
 def main() -> None:
